@@ -1,0 +1,149 @@
+"""A problem: one target law, the drafters' laws, how many drafts and how they are drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spectest.errors import InvalidProblem
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True)
+class DraftingRule:
+    """What a drafting law asks of a problem, and the module that implements it."""
+
+    module: str
+    rows_differ: bool = False  # draft is (n, V), one row per drafter
+    distinct: bool = False  # the n drafted tokens are distinct: n <= support of draft
+
+
+#: The registry of drafting laws: adding one is a file in `spectest/drafting/` and a line here.
+DRAFTING: dict[str, DraftingRule] = {
+    "with_replacement": DraftingRule("spectest.drafting.with_replacement"),
+    "without_replacement": DraftingRule("spectest.drafting.without_replacement", distinct=True),
+    "independent": DraftingRule("spectest.drafting.independent", rows_differ=True),
+}
+
+
+def drafting_rule(name: object) -> DraftingRule:
+    """Return the rule of the drafting law called `name`.
+
+    Raises:
+        InvalidProblem: no law has that name.
+    """
+    if not isinstance(name, str) or name not in DRAFTING:
+        msg = f"`drafting` must be one of {', '.join(DRAFTING)}, got {name!r}"
+        raise InvalidProblem(msg)
+    return DRAFTING[name]
+
+
+def _sum_tolerance(values: NDArray[Any]) -> float:
+    """How far a sum may be from 1: rounding of the dtype the user held the law in."""
+    if values.dtype.kind != "f" or values.dtype.itemsize >= 8:  # noqa: PLR2004 (bytes of float64)
+        return 1e-6
+    return 1e-3 if values.dtype.itemsize == 4 else 2e-2  # noqa: PLR2004 (bytes of float32)
+
+
+def as_law(values: ArrayLike, *, name: str) -> NDArray[np.float64]:
+    """Validate the last axis of `values` as probability laws; return float64, renormalised.
+
+    Raises:
+        InvalidProblem: not numeric, empty, not finite, negative, or not summing to 1.
+    """
+    try:
+        raw = np.asarray(values)
+        law = np.array(raw, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        msg = f"`{name}` must be an array of numbers, got {type(values).__name__}: {error}"
+        raise InvalidProblem(msg) from error
+    if law.ndim == 0 or law.shape[-1] == 0:
+        msg = f"`{name}` must hold at least one token, got shape {law.shape}"
+        raise InvalidProblem(msg)
+    if not np.isfinite(law).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(law))[0])
+        msg = f"`{name}` must be finite, got {law[where]} at index {where}"
+        raise InvalidProblem(msg)
+    if (law < 0).any():
+        where = tuple(int(i) for i in np.argwhere(law < 0)[0])
+        msg = f"`{name}` must not be negative, got {law[where]:.6g} at index {where}"
+        raise InvalidProblem(msg)
+    totals = law.sum(axis=-1, keepdims=True)
+    worst = float(np.abs(totals - 1).max())
+    if worst > _sum_tolerance(raw):
+        got = float(totals.flat[int(np.abs(totals - 1).argmax())])
+        msg = f"`{name}` must sum to 1, got {got:.9g}; divide it by its sum first"
+        raise InvalidProblem(msg)
+    law /= totals
+    return law
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """One position to verify: target law p, draft law q, n drafts, a drafting law.
+
+    Both laws are validated, held in float64 and renormalised there; the arrays are read-only.
+
+    Args:
+        target: target probabilities p, shape (V,).
+        draft: draft probabilities q, shape (V,), or (n, V) for `independent`.
+        n_drafts: how many drafts are drawn; for `independent` it must equal the rows of `draft`.
+        drafting: how they are drawn, a name in `spectest.problem.DRAFTING`.
+        name: what reports call it.
+
+    Raises:
+        InvalidProblem: anything above does not hold; the message says what was got.
+
+    Example:
+        >>> problem = Problem([0.5, 0.5], [0.25, 0.75], n_drafts=2)
+        >>> problem.vocab_size, problem.draft_rows.shape
+        (2, (2, 2))
+    """
+
+    target: NDArray[np.float64]
+    draft: NDArray[np.float64]
+    n_drafts: int = 1
+    drafting: str = "with_replacement"
+    name: str = field(default="", kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Validate, convert and freeze."""
+        rule = drafting_rule(self.drafting)
+        target = as_law(self.target, name="target")
+        draft = as_law(self.draft, name="draft")
+        if target.ndim != 1:
+            msg = f"`target` must have shape (V,), got {target.shape}"
+            raise InvalidProblem(msg)
+        n = self.n_drafts
+        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+            msg = f"`n_drafts` must be an integer of at least 1, got {n!r}"
+            raise InvalidProblem(msg)
+        expected = (int(n), target.size) if rule.rows_differ else (target.size,)
+        if draft.shape != expected:
+            shape = "(n, V)" if rule.rows_differ else "(V,)"
+            msg = f"`draft` must have shape {shape} = {expected} for {self.drafting}, got {draft.shape}"
+            raise InvalidProblem(msg)
+        if rule.distinct and int(n) > (support := int((draft > 0).sum())):
+            msg = (
+                f"`n_drafts` must not exceed the support of `draft` for {self.drafting}: "
+                f"got {n} drafts of {support} tokens with positive probability"
+            )
+            raise InvalidProblem(msg)
+        target.flags.writeable = draft.flags.writeable = False
+        object.__setattr__(self, "target", target)
+        object.__setattr__(self, "draft", draft)
+        object.__setattr__(self, "n_drafts", int(n))
+
+    @property
+    def vocab_size(self) -> int:
+        """V, the number of tokens."""
+        return int(self.target.size)
+
+    @property
+    def draft_rows(self) -> NDArray[np.float64]:
+        """The draft law of each draft, (n, V); a read-only view where the drafters are equal."""
+        return np.broadcast_to(self.draft, (self.n_drafts, self.vocab_size))
