@@ -12,6 +12,9 @@ from spectest.errors import InvalidProblem
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+#: Up to this many tokens the repr of a problem is the call that makes it; above, a summary.
+_WRITTEN_OUT = 64
+
 
 @dataclass(frozen=True)
 class DraftingRule:
@@ -57,10 +60,14 @@ def as_law(values: ArrayLike, *, name: str) -> NDArray[np.float64]:
     """
     try:
         raw = np.asarray(values)
-        law = np.array(raw, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        numeric = raw.dtype.kind in "fiubO"  # text that reads as numbers, complex numbers and dates are not laws
+        law = np.array(raw if numeric else np.nan, dtype=np.float64)
+    except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: a tensor that requires grad
         msg = f"`{name}` must be an array of numbers, got {type(values).__name__}: {error}"
         raise InvalidProblem(msg) from error
+    if not numeric:
+        msg = f"`{name}` must be an array of real numbers, got dtype {raw.dtype}"
+        raise InvalidProblem(msg)
     if law.ndim == 0 or law.shape[-1] == 0:
         msg = f"`{name}` must hold at least one token, got shape {law.shape}"
         raise InvalidProblem(msg)
@@ -72,7 +79,8 @@ def as_law(values: ArrayLike, *, name: str) -> NDArray[np.float64]:
         where = tuple(int(i) for i in np.argwhere(law < 0)[0])
         msg = f"`{name}` must not be negative, got {law[where]:.6g} at index {where}"
         raise InvalidProblem(msg)
-    totals = law.sum(axis=-1, keepdims=True)
+    with np.errstate(over="ignore"):  # a sum of inf is refused below
+        totals = law.sum(axis=-1, keepdims=True)
     worst = float(np.abs(totals - 1).max())
     if worst > _sum_tolerance(raw):
         got = float(totals.flat[int(np.abs(totals - 1).argmax())])
@@ -109,6 +117,18 @@ class Problem:
     n_drafts: int = 1
     drafting: str = "with_replacement"
     name: str = field(default="", kw_only=True)
+
+    if TYPE_CHECKING:  # the generated __init__ takes whatever `as_law` converts
+
+        def __init__(
+            self,
+            target: ArrayLike,
+            draft: ArrayLike,
+            n_drafts: int = 1,
+            drafting: str = "with_replacement",
+            *,
+            name: str = "",
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         """Validate, convert and freeze."""
@@ -147,3 +167,14 @@ class Problem:
     def draft_rows(self) -> NDArray[np.float64]:
         """The draft law of each draft, (n, V); a read-only view where the drafters are equal."""
         return np.broadcast_to(self.draft, (self.n_drafts, self.vocab_size))
+
+    def __repr__(self) -> str:
+        """Return the call that makes this problem, or a summary where it has more than 64 tokens."""
+        options = f"n_drafts={self.n_drafts}"
+        if self.drafting != "with_replacement":
+            options += f", drafting={self.drafting!r}"
+        if self.name:
+            options += f", name={self.name!r}"
+        if self.vocab_size > _WRITTEN_OUT:
+            return f"<Problem of {self.vocab_size} tokens: {options}>"
+        return f"Problem({self.target.tolist()}, {self.draft.tolist()}, {options})"

@@ -48,6 +48,7 @@ class CaseResult:
     statistic: float | None = None
     seconds: float = 0.0
     traceback: str | None = None  # of the selector, shown with --verbose
+    lost: bool = False  # the selector hung or took its process with it
     stateful: bool = False  # failed in the run, passed on replay
     replay: str | None = None  # ID for `spectest replay`
     acceptance: AcceptanceResult | None = None

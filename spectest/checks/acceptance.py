@@ -1,0 +1,152 @@
+"""acceptance: on main problems, never above the optimum, and what the declared scheme promises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from spectest import optimum, schemes
+from spectest.checks.base import FIRST_STAGE, decide
+from spectest.checks.law import main_prepared, main_tally
+from spectest.checks.problems import main_names
+from spectest.checks.result import AcceptanceResult, CaseResult
+from spectest.errors import ProblemTooLarge
+from spectest.stats import binomial_detectable, binomial_interval, binomial_test, stages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from spectest.checks.base import Context, Decision, Settings, StageTest
+    from spectest.checks.result import Verdict
+    from spectest.declaration import Declaration
+    from spectest.engine import Tally
+    from spectest.optimum import Optimum
+    from spectest.problem import Problem
+
+_CONFIDENCE: Final = 0.999
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What acceptance is held to on one problem; `scheme` is None where none is declared or none can be computed."""
+
+    best: Optimum
+    scheme: float | None
+    note: str = ""
+
+
+def promise(problem: Problem, declaration: Declaration) -> Promise:
+    """Return the optimum (or the best upper bound known) and the declared scheme's exact acceptance.
+
+    Raises:
+        UsageError: the declared scheme does not exist or does not serve this drafting law.
+    """
+    best = optimum.bound(problem)
+    if declaration.scheme is None:
+        return Promise(best, None)
+    try:
+        return Promise(best, schemes.get(declaration.scheme, drafting=problem.drafting).acceptance(problem))
+    except ProblemTooLarge:
+        return Promise(best, None, f"; no exact acceptance of {declaration.scheme} is known at this size")
+
+
+class Acceptance:
+    """Exact binomial tests of P(output ∈ drafts), by membership."""
+
+    name = "acceptance"
+    weight = 2.0
+    summary = "acceptance is never above the optimum, nor below the declared scheme's"
+
+    def cases(self, settings: Settings) -> tuple[str, ...]:
+        """See `Check`."""
+        return main_names(settings)
+
+    def cost(self, case: str, settings: Settings) -> float:
+        """See `Check`; the sample is the law's."""
+        del case, settings
+        return 0.0
+
+    def applies(self, case: str, declaration: Declaration) -> bool:
+        """See `Check`."""
+        del case, declaration
+        return True
+
+    def run(self, case: str, context: Context) -> CaseResult:
+        """See `Check`."""
+        problem = main_prepared(case, context).problem
+        held_to = promise(problem, context.declaration)
+        slack = context.declaration.tolerance
+
+        def tester(probability: float, alternative: Literal["greater", "less"]) -> Callable[[Tally, float], StageTest]:
+            def test(tally: Tally, level: float) -> StageTest:
+                accepted = int(tally.accepted.sum())
+                return binomial_test(accepted, tally.samples, probability, alpha=level, alternative=alternative)
+
+            return test
+
+        tests = {"optimum": tester(min(1.0, held_to.best.value + slack), "greater")}
+        if held_to.scheme is not None:
+            tests["scheme"] = tester(max(0.0, held_to.scheme - slack), "less")
+
+        def draw(stage: int, level: float) -> Tally:
+            del level
+            return main_tally(case, context, stage)
+
+        decision = decide(context.alpha, tests, draw)
+        return self._judge(case, context, problem, held_to, decision)
+
+    def _judge(self, case: str, context: Context, problem: Problem, held_to: Promise, decision: Decision) -> CaseResult:
+        settings, tally = context.settings, decision.tallies[0]
+        accepted = int(tally.accepted.sum())
+        low, high = binomial_interval(accepted, tally.samples, confidence=_CONFIDENCE)
+        measured = AcceptanceResult(
+            problem=case,
+            V=problem.vocab_size,
+            n=problem.n_drafts,
+            samples=tally.samples,
+            measured=accepted / tally.samples,
+            low=low,
+            high=high,
+            optimum=held_to.best.value,
+            optimum_method=held_to.best.method,
+            scheme=held_to.scheme,
+        )
+        direction: Literal["greater", "less"] = "greater" if held_to.scheme is None else "less"
+        aim = held_to.best.value if held_to.scheme is None else held_to.scheme
+        level = stages(context.alpha / (1 if held_to.scheme is None else 2), first=FIRST_STAGE)[0]
+        delta = binomial_detectable(
+            aim, samples=tally.samples, alpha=level, beta=settings.beta / 2, alternative=direction
+        )
+        verdict, detail = self._verdict(context, measured, held_to, decision)
+        if verdict == "pass" and delta > settings.delta:
+            verdict = "inconclusive"
+            detail = f"{detail}; only {tally.samples:,} samples in the time given: {delta:.3g} would show, not {settings.delta:g}"
+        return CaseResult(
+            self.name,
+            case,
+            verdict,
+            detail,
+            alpha=context.alpha,
+            beta=settings.beta,
+            delta=delta,
+            samples=decision.samples,
+            p_value=decision.p_value,
+            statistic=measured.measured,
+            acceptance=measured,
+        )
+
+    def _verdict(
+        self, context: Context, measured: AcceptanceResult, held_to: Promise, decision: Decision
+    ) -> tuple[Verdict, str]:
+        interval = f"acceptance {measured.measured:.4f} in [{measured.low:.4f}, {measured.high:.4f}]"
+        best = f"{'optimum' if held_to.best.exact else 'upper bound on the optimum'} {held_to.best.value:.4f}"
+        claimed = f"{context.declaration.scheme} {held_to.scheme:.4f}" if held_to.scheme is not None else ""
+        p_value = f"p-value {decision.p_value:.2g}"
+        if "optimum" in decision.rejected:
+            detail = f"{interval} is above the {best} ({p_value}): no lossless selector can do that"
+            return ("fail" if context.declaration.lossless else "pass"), detail
+        if "scheme" in decision.rejected:
+            return "fail", f"{interval} is below what the declared scheme has, {claimed} ({p_value}); {best}"
+        noted = ", above the declared scheme" if held_to.scheme is not None and measured.low > held_to.scheme else ""
+        against = " and ".join(filter(None, [best, claimed]))
+        return "pass", f"{interval} against {against}{noted}{held_to.note}"

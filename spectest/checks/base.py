@@ -1,0 +1,224 @@
+"""What a check is, what it is given, and the decision every statistical check shares."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, Protocol
+
+from spectest.engine import Prepared, prepare
+from spectest.stats import derive_seed, stages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Mapping
+
+    from spectest.checks.result import CaseResult
+    from spectest.declaration import Declaration
+    from spectest.engine import Experiment, Session, Tally
+    from spectest.problem import Problem
+
+#: Stage 1 of every decision is tested at this level; only what it rejects is drawn again.
+FIRST_STAGE: Final = 1e-3
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run was asked for; the same on every worker, known before anything is imported.
+
+    Args:
+        alpha: total false-alarm rate of the run.
+        delta: deviation that `law` and `acceptance` must be able to find on main problems.
+        beta: probability of missing it.
+        seed: of the run.
+        vocab: sizes of the main problems.
+        small: samples of an edge or support case.
+        calls: calls of a case that learns one row's outcome per call.
+        problem: the user's own problem, in place of the main ones.
+    """
+
+    alpha: float
+    delta: float
+    beta: float
+    seed: int
+    vocab: tuple[int, ...]
+    small: int
+    calls: int
+    problem: Problem | None = None
+
+
+class Shared:
+    """Tallies several checks read, drawn once per process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._found: dict[Hashable, Future[Tally]] = {}
+
+    def get(self, key: Hashable, draw: Callable[[], Tally]) -> Tally:
+        """Return the tally under `key`, drawing it if nobody has; a fault of the selector is shared as well."""
+        with self._lock:
+            mine = key not in self._found
+            future = self._found.setdefault(key, Future())
+        if mine:
+            try:
+                future.set_result(draw())
+            except BaseException as error:
+                future.set_exception(error)
+                raise
+        return future.result()
+
+
+@dataclass
+class Context:
+    """What a case is given.
+
+    Args:
+        session: the selector.
+        settings: of the run.
+        alpha: false-alarm rate this case may spend.
+        shared: tallies of main problems.
+        seconds: how long its sampling may take, None for as long as it needs.
+        progress: told (samples so far, samples planned).
+        cap: rows per call that the run being replayed came to, None in a run.
+    """
+
+    session: Session
+    settings: Settings
+    alpha: float
+    shared: Shared = field(default_factory=Shared)
+    seconds: float | None = None
+    progress: Callable[[int, int], None] | None = None
+    cap: int | None = None
+    largest: int = 0  # rows of the largest free-running call so far: the `cap` of a replay
+
+    def __post_init__(self) -> None:
+        """Start the clock."""
+        self._deadline = None if self.seconds is None else time.monotonic() + self.seconds
+
+    @property
+    def declaration(self) -> Declaration:
+        """What the selector declares."""
+        return self.session.loaded.declaration
+
+    def seed(self, *labels: str | int) -> int:
+        """Return the seed for `labels`: a function of the run's seed alone."""
+        return derive_seed(self.settings.seed, *labels)
+
+    def prepare(self, *problems: Problem) -> tuple[Prepared, ...]:
+        """Return problems as the selector meets them, in its own precision."""
+        return tuple(prepare(problem, self.declaration.dtype) for problem in problems)
+
+    def sample(self, experiment: Experiment) -> Tally:
+        """Run an experiment within what is left of the case's time."""
+        left = None if self._deadline is None else max(0.05, self._deadline - time.monotonic())
+        free = experiment.pattern is None and experiment.rows is None
+        experiment = replace(experiment, seconds=left, cap=self.cap if free else None)
+
+        def report(samples: int) -> None:
+            if self.progress is not None:
+                self.progress(samples, experiment.samples)
+
+        tally = self.session.sample(experiment, report)
+        if free:
+            self.largest = max(self.largest, tally.rows)
+        return tally
+
+
+class Check(Protocol):
+    """One property of a selector, in independent cases.
+
+    `weight` is the share of α of each case relative to other checks' cases; `cost` the samples it needs, for budgets.
+    """
+
+    name: str
+    weight: float
+    summary: str
+
+    def cases(self, settings: Settings) -> tuple[str, ...]:
+        """Return the names of the cases, from the settings alone."""
+        ...
+
+    def cost(self, case: str, settings: Settings) -> float:
+        """Return about how many samples the case draws."""
+        ...
+
+    def applies(self, case: str, declaration: Declaration) -> bool:
+        """Return whether the case says anything about a selector of this kind."""
+        ...
+
+    def run(self, case: str, context: Context) -> CaseResult:
+        """Run one case.
+
+        Raises:
+            SelectorFault: the selector did something wrong when called; the runner makes it a failed case.
+        """
+        ...
+
+
+class StageTest(Protocol):
+    """The result of one test on one stage's sample."""
+
+    @property
+    def rejected(self) -> bool:
+        """Whether the sample contradicts the hypothesis at the stage's level."""
+        ...
+
+    @property
+    def p_value(self) -> float:
+        """The p-value of this stage."""
+        ...
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a staged decision came to.
+
+    `rejected` names the tests that every stage rejected. `worst` is the name of the test with the smallest p-value,
+    `p_value` is its own, the product over the stages, each compared with its own level. `final` is its last result.
+    """
+
+    rejected: tuple[str, ...]
+    worst: str
+    p_value: float
+    final: StageTest
+    samples: int
+    tallies: tuple[Tally, ...]
+
+    @property
+    def statistic(self) -> float | None:
+        """The statistic of the decisive test, where it has one beside its p-value."""
+        return getattr(self.final, "statistic", None)
+
+
+def decide(
+    alpha: float,
+    tests: Mapping[str, Callable[[Tally, float], StageTest]],
+    draw: Callable[[int, float], Tally],
+) -> Decision:
+    """Test every hypothesis at α/m by fresh-seed stages: rejected only if every stage rejects, so α multiplies.
+
+    Args:
+        alpha: total false-alarm rate of all `tests`.
+        tests: name -> test of a tally at a level.
+        draw: (stage, level of one test) -> a fresh tally, stages counted from 0.
+    """
+    levels = stages(alpha / len(tests), first=FIRST_STAGE)
+    standing = dict(tests)
+    tallies: list[Tally] = []
+    p_values = dict.fromkeys(tests, 1.0)
+    final: dict[str, StageTest] = {}
+    for stage, level in enumerate(levels):
+        tally = draw(stage, level)
+        tallies.append(tally)
+        results = {name: test(tally, level) for name, test in standing.items()}
+        for name, result in results.items():
+            p_values[name] *= result.p_value
+            final[name] = result
+        standing = {name: tests[name] for name, result in results.items() if result.rejected}
+        if not standing:
+            break
+    rejected = tuple(standing)
+    worst = min(rejected or tests, key=p_values.__getitem__)
+    samples = sum(tally.samples for tally in tallies)
+    return Decision(rejected, worst, p_values[worst], final[worst], samples, tuple(tallies))

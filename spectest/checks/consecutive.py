@@ -1,0 +1,116 @@
+"""consecutive: an answer, a plan or a draw of an earlier call never comes back in a later one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from spectest.checks.base import decide
+from spectest.checks.laws import judge_groups
+from spectest.checks.pairs import pair_counts
+from spectest.checks.problems import build, rows_problems
+from spectest.checks.result import CaseResult
+from spectest.engine import Experiment
+from spectest.stats import chi_squared_detectable, chi_squared_test
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from spectest.checks.base import Context, Settings, StageTest
+    from spectest.checks.result import Verdict
+    from spectest.declaration import Declaration
+    from spectest.engine import Tally
+
+_ROWS: Final = 48
+_VOCAB: Final = 6
+_PROBLEMS: Final = 3
+
+
+class Consecutive:
+    """`problems`: successive calls hold different problems in the same buffers, and each gets its own law (a plan cached
+    by shape, address or call count does not). `draws`: successive calls hold the same inputs, and are independent.
+    """
+
+    name = "consecutive"
+    weight = 1.0
+    summary = "no earlier call's answer, plan or draw is used again"
+
+    def cases(self, settings: Settings) -> tuple[str, ...]:
+        """See `Check`."""
+        del settings
+        return ("problems", "draws")
+
+    def cost(self, case: str, settings: Settings) -> float:
+        """See `Check`."""
+        del case
+        return settings.calls * _ROWS
+
+    def applies(self, case: str, declaration: Declaration) -> bool:
+        """See `Check`."""
+        del case, declaration
+        return True
+
+    def run(self, case: str, context: Context) -> CaseResult:
+        """See `Check`."""
+        return self._problems(context) if case == "problems" else self._draws(context)
+
+    def _problems(self, context: Context) -> CaseResult:
+        problems = rows_problems(_PROBLEMS, _VOCAB, context.settings, context.declaration, self.name)
+        prepared = context.prepare(*problems)
+        samples = context.settings.calls * _ROWS
+
+        def draw(stage: int, level: float) -> Tally:
+            del level
+            seed = context.seed(self.name, "problems", stage)
+            return context.sample(Experiment(prepared, samples, seed, alternate=True, rows=_ROWS))
+
+        return judge_groups(context, self.name, "problems", list(prepared), draw)
+
+    def _draws(self, context: Context) -> CaseResult:
+        generator = np.random.default_rng(context.seed(self.name, "problem"))
+        target, draft = np.array([0.3, 0.25, 0.25, 0.2]), np.array([0.1, 0.5, 0.1, 0.3])
+        (prepared,) = context.prepare(build(target, draft, context.declaration, generator, "same-inputs"))
+        law = prepared.problem.target
+        cells = np.outer(law, law).ravel()
+        lags = (1, 2, 3)
+
+        def draw(stage: int, level: float) -> Tally:
+            del level
+            samples = context.settings.calls * _ROWS
+            seed = context.seed(self.name, "draws", stage)
+            return context.sample(Experiment((prepared,), samples, seed, keep=True, rows=_ROWS))
+
+        def tester(lag: int) -> Callable[[Tally, float], StageTest]:
+            def test(tally: Tally, level: float) -> StageTest:
+                # Calls 2k·lag + j and (2k + 1)·lag + j, j < lag: every call is in at most one pair.
+                usable = tally.outputs.shape[0] // (2 * lag) * 2 * lag
+                blocks = tally.outputs[:usable].reshape(-1, 2, lag, _ROWS)
+                counts = pair_counts(blocks[:, 0], blocks[:, 1], law.size)
+                return chi_squared_test(counts, cells, alpha=level)
+
+            return test
+
+        decision = decide(context.alpha, {f"{lag} calls apart": tester(lag) for lag in lags}, draw)
+        pairs = decision.tallies[0].outputs.size // 2
+        beta = context.settings.beta
+        delta = chi_squared_detectable(cells, samples=max(pairs, 1), alpha=1e-3, beta=beta / 2)
+        verdict: Verdict = "fail" if decision.rejected else "pass"
+        detail = f"{pairs:,} pairs of outputs of successive calls are independent; a dependence of {delta:.2g} would show"
+        if decision.rejected:
+            detail = (
+                f"outputs of calls with the same inputs, {decision.worst}, depend on each other (p-value "
+                f"{decision.p_value:.2g}): an earlier draw is used again"
+            )
+        return CaseResult(
+            self.name,
+            "draws",
+            verdict,
+            detail,
+            alpha=context.alpha,
+            beta=beta,
+            delta=min(1.0, delta),
+            samples=decision.samples,
+            p_value=decision.p_value,
+            statistic=decision.statistic,
+        )

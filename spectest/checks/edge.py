@@ -1,0 +1,49 @@
+"""edge: the law on ordinary problems that implementations special-case or divide by zero on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from spectest.checks.laws import judge_law, law_samples
+from spectest.checks.problems import FULL_SIZE_EDGES, edge_names, edge_problem
+from spectest.engine import Experiment
+
+if TYPE_CHECKING:
+    from spectest.checks.base import Context, Settings
+    from spectest.checks.result import CaseResult
+    from spectest.declaration import Declaration
+    from spectest.engine import Tally
+
+
+class Edge:
+    """One-hot laws, zeros, ties, p = q, disjoint supports, V = 1, n = 1: the same law tests, each with its own δ."""
+
+    name = "edge"
+    weight = 1.0
+    summary = "emitted tokens follow the target law on one-hot, tied, equal, disjoint and other special problems"
+
+    def cases(self, settings: Settings) -> tuple[str, ...]:
+        """See `Check`."""
+        del settings
+        return edge_names()
+
+    def cost(self, case: str, settings: Settings) -> float:
+        """See `Check`."""
+        return 60 / settings.delta**2 / 4 if case in FULL_SIZE_EDGES else settings.small
+
+    def applies(self, case: str, declaration: Declaration) -> bool:
+        """See `Check`."""
+        return case != "one-draft" or declaration.n_drafts > 1
+
+    def run(self, case: str, context: Context) -> CaseResult:
+        """See `Check`."""
+        (prepared,) = context.prepare(edge_problem(case, context.settings, context.declaration))
+
+        def draw(stage: int, level: float) -> Tally:
+            del level
+            samples = context.settings.small
+            if case in FULL_SIZE_EDGES:
+                samples = law_samples(prepared.problem, context.settings, stage, context.declaration.tolerance)
+            return context.sample(Experiment((prepared,), samples, context.seed(self.name, case, stage)))
+
+        return judge_law(context, self.name, case, prepared, draw)

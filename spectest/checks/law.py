@@ -1,0 +1,67 @@
+"""law: on main problems, what is emitted is distributed as the target, to the tier's δ."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from spectest.checks.laws import judge_law, law_samples
+from spectest.checks.problems import main_names, main_problem
+from spectest.engine import Experiment
+
+if TYPE_CHECKING:
+    from spectest.checks.base import Context, Settings
+    from spectest.checks.result import CaseResult
+    from spectest.declaration import Declaration
+    from spectest.engine import Prepared, Tally
+
+
+def main_prepared(case: str, context: Context) -> Prepared:
+    """Return a main problem as the selector meets it."""
+    return context.prepare(main_problem(case, context.settings, context.declaration))[0]
+
+
+def main_tally(case: str, context: Context, stage: int) -> Tally:
+    """Return a stage's sample of a main problem; `law` and `acceptance` read the same one."""
+    prepared = main_prepared(case, context)
+
+    def draw() -> Tally:
+        samples = law_samples(prepared.problem, context.settings, stage, context.declaration.tolerance)
+        return context.sample(Experiment((prepared,), samples, context.seed("main", case, stage)))
+
+    tally = context.shared.get((case, stage), draw)
+    context.largest = max(context.largest, tally.rows)
+    return tally
+
+
+class Law:
+    """Pearson's χ² on the full table and on partitions, by fresh-seed stages; exact on impossible tokens."""
+
+    name = "law"
+    weight = 4.0
+    summary = "emitted tokens follow the target law on main problems, to the tier's δ"
+
+    def cases(self, settings: Settings) -> tuple[str, ...]:
+        """See `Check`."""
+        return main_names(settings)
+
+    def cost(self, case: str, settings: Settings) -> float:
+        """See `Check`."""
+        del case
+        return 120 / settings.delta**2 / 4  # λ of about 120 finds a deviation δ in some 64 cells
+
+    def applies(self, case: str, declaration: Declaration) -> bool:
+        """See `Check`."""
+        del case, declaration
+        return True
+
+    def run(self, case: str, context: Context) -> CaseResult:
+        """See `Check`."""
+        prepared = main_prepared(case, context)
+
+        def draw(stage: int, level: float) -> Tally:
+            del level
+            return main_tally(case, context, stage)
+
+        return judge_law(context, self.name, case, prepared, draw, binding=True)
+
+

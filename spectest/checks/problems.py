@@ -1,0 +1,201 @@
+"""The problems a run draws: main problems that show classical deviations, edge problems that break implementations.
+
+Everything is a function of (settings, declaration, name): the same on every worker and in a replay.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from spectest.problem import Problem, drafting_rule
+from spectest.stats import derive_seed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from spectest.checks.base import Settings
+    from spectest.declaration import Declaration
+
+    Law = NDArray[np.float64]
+
+_CANDIDATES: Final = 48
+_MANY_TOKENS: Final = 2_000  # above it a handful of candidates must do
+_FLOOR: Final = 0.08  # share of a main target spread evenly, so that every token is emitted often enough to be tested
+
+
+def build(
+    target: Law,
+    draft: Law,
+    declaration: Declaration,
+    generator: np.random.Generator,
+    name: str,
+    *,
+    n: int | None = None,
+    order: NDArray[np.int64] | None = None,
+) -> Problem:
+    """Return a problem under the declared drafting law, its token ids permuted: randomly unless `order` is given.
+
+    `draft` (V,) serves every drafter alike; for `independent` drafters each gets its own variation of it, with the same
+    support. Where n distinct tokens are needed and there are fewer, n is the size of q's support.
+    """
+    n = declaration.n_drafts if n is None else n
+    rule = drafting_rule(declaration.drafting)
+    order = generator.permutation(target.size) if order is None else order
+    target, draft = target[order], draft[order]
+    if rule.rows_differ:
+        noise = np.exp(0.7 * generator.standard_normal((n, target.size)))
+        noise[0] = 1.0
+        draft = draft * noise
+        draft /= draft.sum(axis=1, keepdims=True)
+    if rule.distinct:
+        n = min(n, int((draft > 0).sum()))
+    return Problem(target / target.sum(), draft, n, declaration.drafting, name=name)
+
+
+def main_names(settings: Settings) -> tuple[str, ...]:
+    """Return the names of the main problems: by vocabulary, or the user's own."""
+    if settings.problem is not None:
+        return (settings.problem.name or f"V{settings.problem.vocab_size}",)
+    return tuple(f"V{size}" for size in settings.vocab)
+
+
+def main_problem(name: str, settings: Settings, declaration: Declaration) -> Problem:
+    """Return a main problem.
+
+    Of several random candidates it is the one on which three classical deviations (recovering from p itself, testing
+    every draft against p, a lenient ratio) move the output most, so that few samples show them.
+    """
+    if settings.problem is not None:
+        return settings.problem
+    vocab_size = int(name[1:])
+    generator = np.random.default_rng(derive_seed(settings.seed, "main", name))
+    families = (_logits, _dirichlet, _zipf)
+    candidates = _CANDIDATES if vocab_size <= _MANY_TOKENS else len(families)
+    best, best_score = None, -1.0
+    for index in range(candidates):
+        target, draft = families[index % len(families)](generator, vocab_size)
+        score = _sensitivity(target, draft, declaration.n_drafts)
+        if score > best_score:
+            best, best_score = (target, draft), score
+    assert best is not None
+    return build(*best, declaration, generator, name)
+
+
+def _softmax(logits: Law) -> Law:
+    weights: Law = np.exp(logits - logits.max())
+    return weights / weights.sum()
+
+
+def _floored(target: Law) -> Law:
+    return (1 - _FLOOR) * target + _FLOOR / target.size
+
+
+def _logits(generator: np.random.Generator, vocab_size: int) -> tuple[Law, Law]:
+    logits = generator.uniform(0.8, 1.8) * generator.standard_normal(vocab_size)
+    return _floored(_softmax(logits)), _softmax(logits + generator.uniform(0.7, 1.6) * generator.standard_normal(vocab_size))
+
+
+def _dirichlet(generator: np.random.Generator, vocab_size: int) -> tuple[Law, Law]:
+    target, draft = generator.dirichlet(np.full(vocab_size, generator.uniform(0.5, 1.5)), size=2)
+    return _floored(target), _floored(draft)
+
+
+def _zipf(generator: np.random.Generator, vocab_size: int) -> tuple[Law, Law]:
+    ranks = np.arange(1, vocab_size + 1, dtype=np.float64)
+    target, draft = ranks ** -generator.uniform(0.5, 1.2), ranks ** -generator.uniform(0.5, 1.2)
+    return _floored(target / target.sum()), _softmax(np.log(draft) + 0.8 * generator.standard_normal(vocab_size))
+
+
+def _sensitivity(target: Law, draft: Law, n_drafts: int) -> float:
+    """Return the smallest total variation among three classical deviations' output laws (mathematics of the zoo)."""
+
+    def residual(law: Law, scale: float = 1.0) -> Law:
+        left = np.maximum(law - scale * draft, 0)
+        total = left.sum()
+        return left / total if total > 0 else law
+
+    kept = np.minimum(target, draft)
+    beta = kept.sum()
+    from_target = kept + (1 - beta) * target
+    untouched = kept / beta * (1 - (1 - beta) ** n_drafts) + (1 - beta) ** n_drafts * residual(target)
+    ratio = 0.9
+    lenient_kept = np.minimum(draft, target / ratio)
+    lenient = lenient_kept + (1 - lenient_kept.sum()) * residual(target, ratio)
+    laws = [from_target, lenient, untouched] if n_drafts > 1 else [from_target, lenient]
+    return min(float(np.abs(law - target).sum() / 2) for law in laws)
+
+
+def _pad(values: tuple[float, ...]) -> Law:
+    return np.array(values, dtype=np.float64)
+
+
+#: name -> (target, draft) before the permutation. Each is an ordinary problem that some implementation got wrong.
+_EDGES: Final[dict[str, Callable[[], tuple[Law, Law]]]] = {
+    "one-hot-target": lambda: (_pad((0, 0, 1, 0, 0)), _pad((0.1, 0.3, 0.2, 0.3, 0.1))),
+    "one-hot-draft": lambda: (_pad((0.1, 0.3, 0.2, 0.3, 0.1)), _pad((0, 0, 1, 0, 0))),
+    "one-hot-both": lambda: (_pad((0, 1, 0, 0, 0)), _pad((0, 1, 0, 0, 0))),
+    "one-hot-apart": lambda: (_pad((0, 1, 0, 0, 0)), _pad((0, 0, 0, 1, 0))),
+    "equal": lambda: (_pad((0.3, 0.05, 0.2, 0.1, 0.25, 0.07, 0.03)),) * 2,
+    "ties": lambda: (_pad((0.2, 0.2, 0.2, 0.2, 0.1, 0.1)), _pad((0.4, 0.1, 0.1, 0.1, 0.1, 0.2))),
+    "uniform": lambda: (np.full(8, 0.125), np.full(8, 0.125)),
+    "zeros-target": lambda: (_pad((0.5, 0, 0.2, 0, 0.3, 0)), _pad((0.1, 0.2, 0.3, 0.1, 0.1, 0.2))),
+    "zeros-draft": lambda: (_pad((0.1, 0.2, 0.3, 0.1, 0.1, 0.2)), _pad((0.5, 0, 0.2, 0, 0.3, 0))),
+    "zeros-both": lambda: (_pad((0.3, 0.3, 0, 0.4, 0, 0, 0)), _pad((0.5, 0, 0.2, 0.2, 0, 0.1, 0))),
+    "disjoint": lambda: (_pad((0.2, 0, 0.5, 0, 0.3, 0)), _pad((0, 0.3, 0, 0.6, 0, 0.1))),
+    "draft-off-target": lambda: (_pad((0.6, 0.4, 0, 0, 0)), _pad((0.05, 0.05, 0.4, 0.3, 0.2))),
+    "target-off-draft": lambda: (_pad((0.05, 0.05, 0.4, 0.3, 0.2)), _pad((0.6, 0.4, 0, 0, 0))),
+    "peaked-draft": lambda: (_pad((0.3, 0.4, 0.2, 0.1)), _pad((0.97, 0.01, 0.01, 0.01))),
+    "peaked-target": lambda: (_pad((0.97, 0.01, 0.01, 0.01)), _pad((0.1, 0.3, 0.2, 0.4))),
+    "nearly-equal": lambda: (_pad((0.25, 0.25, 0.25, 0.25)), _pad((0.2501, 0.2499, 0.2502, 0.2498))),
+    "tiny-masses": lambda: (_pad((0.6, 0.4, 1e-30, 1e-300)), _pad((0.3, 0.7, 1e-300, 1e-30))),
+    "one-token": lambda: (_pad((1.0,)), _pad((1.0,))),
+    "one-draft": lambda: (_pad((0.35, 0.1, 0.25, 0.3)), _pad((0.1, 0.4, 0.3, 0.2))),
+}
+#: Edges that are tested with a main problem's sample size: implementations special-case them.
+FULL_SIZE_EDGES: Final = frozenset({"equal", "ties"})
+
+
+def edge_names() -> tuple[str, ...]:
+    """Return the names of the edge problems."""
+    return tuple(_EDGES)
+
+
+def edge_problem(name: str, settings: Settings, declaration: Declaration) -> Problem:
+    """Return an edge problem, its ids permuted by the run's seed."""
+    generator = np.random.default_rng(derive_seed(settings.seed, "edge", name))
+    target, draft = _EDGES[name]()
+    n = 1 if name == "one-draft" else None
+    return build(target, draft, declaration, generator, name, n=n)
+
+
+def support_problem(vocab_size: int, settings: Settings, declaration: Declaration) -> Problem:
+    """Return a problem with zeros in p, in q and in both; the first and the last token have none of p's mass."""
+    generator = np.random.default_rng(derive_seed(settings.seed, "support", vocab_size))
+    target, draft = generator.dirichlet(np.ones(vocab_size), size=2)
+    quarter = max(1, vocab_size // 4)
+    target[: 2 * quarter] = 0
+    draft[quarter : 2 * quarter] = 0
+    inner = generator.permutation(np.setdiff1d(np.arange(vocab_size), [0, 1]))
+    order = np.array([0, *inner, 1])
+    draft /= draft.sum()
+    return build(target, draft, declaration, generator, f"zeros-V{vocab_size}", order=order)
+
+
+def rows_problems(count: int, vocab_size: int, settings: Settings, declaration: Declaration, label: str) -> list[Problem]:
+    """Return `count` problems of one (n, V), each with its target on its own pair of tokens or three.
+
+    A row answered from another row's target emits tokens its own target does not have: an exact failure, seen at once.
+    """
+    generator = np.random.default_rng(derive_seed(settings.seed, "rows", label))
+    found = []
+    for index in range(count):
+        target = np.zeros(vocab_size)
+        support = (index + np.arange(3) * (1 + index // vocab_size)) % vocab_size
+        target[np.unique(support)] = generator.dirichlet(np.full(np.unique(support).size, 40.0))
+        draft = _softmax(1.2 * generator.standard_normal(vocab_size))
+        found.append(build(target, draft, declaration, generator, f"row-{index}"))
+    return found

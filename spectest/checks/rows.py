@@ -1,0 +1,127 @@
+"""rows: the rows of a batch are independent draws."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from spectest.checks.base import decide
+from spectest.checks.pairs import pair_counts
+from spectest.checks.problems import build
+from spectest.checks.result import CaseResult
+from spectest.engine import Experiment
+from spectest.stats import chi_squared_detectable, chi_squared_test, dispersion_test
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from spectest.checks.base import Context, Settings, StageTest
+    from spectest.checks.result import Verdict
+    from spectest.declaration import Declaration
+    from spectest.engine import Tally
+
+_ROWS: Final = 64
+_TARGETS: Final = {
+    "overlapping": ((0.3, 0.25, 0.25, 0.2), (0.1, 0.5, 0.1, 0.3)),
+    "residual": ((0.3, 0.3, 0.2, 0.2), (0.0, 0.0, 0.6, 0.4)),
+}
+
+
+def _neighbours(outputs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    return outputs[:, 0::2], outputs[:, 1::2]
+
+
+def _two_apart(outputs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    blocks = outputs.reshape(outputs.shape[0], -1, 4)
+    return blocks[:, :, :2], blocks[:, :, 2:]
+
+
+def _halves(outputs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    half = outputs.shape[1] // 2
+    return outputs[:, :half], outputs[:, half:]
+
+
+def _mirrored(outputs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    half = outputs.shape[1] // 2
+    return outputs[:, :half], outputs[:, : half - 1 : -1]
+
+
+_PAIRINGS: Final = {"neighbours": _neighbours, "two apart": _two_apart, "halves": _halves, "mirrored": _mirrored}
+
+
+class Rows:
+    """Pairs of rows against the product law, and the spread of token counts over calls (too wide: rows share noise;
+    too narrow: they are stratified or antithetic). In `residual` two tokens can only come from the residual draw.
+    """
+
+    name = "rows"
+    weight = 1.0
+    summary = "rows of a batch are independent of each other"
+
+    def cases(self, settings: Settings) -> tuple[str, ...]:
+        """See `Check`."""
+        del settings
+        return tuple(_TARGETS)
+
+    def cost(self, case: str, settings: Settings) -> float:
+        """See `Check`."""
+        del case
+        return settings.calls * _ROWS
+
+    def applies(self, case: str, declaration: Declaration) -> bool:
+        """See `Check`; an unbatched selector has no rows (`consecutive` covers its calls)."""
+        del case
+        return declaration.batched
+
+    def run(self, case: str, context: Context) -> CaseResult:
+        """See `Check`."""
+        generator = np.random.default_rng(context.seed(self.name, case, "problem"))
+        target, draft = (np.array(law) for law in _TARGETS[case])
+        (prepared,) = context.prepare(build(target, draft, context.declaration, generator, case))
+        law = prepared.problem.target
+        cells = np.outer(law, law).ravel()
+
+        def draw(stage: int, level: float) -> Tally:
+            del level
+            samples = context.settings.calls * _ROWS
+            seed = context.seed(self.name, case, stage)
+            return context.sample(Experiment((prepared,), samples, seed, keep=True, rows=_ROWS))
+
+        def tester(name: str) -> Callable[[Tally, float], StageTest]:
+            def test(tally: Tally, level: float) -> StageTest:
+                counts = pair_counts(*_PAIRINGS[name](tally.outputs), law.size)
+                return chi_squared_test(counts, cells, alpha=level)
+
+            return test
+
+        def spread(tally: Tally, level: float) -> StageTest:
+            counts = np.stack([(tally.outputs == token).sum(axis=1) for token in range(law.size)], axis=1)
+            return dispersion_test(counts, law, alpha=level)
+
+        tests: dict[str, Callable[[Tally, float], StageTest]] = {name: tester(name) for name in _PAIRINGS}
+        tests["spread"] = spread
+        decision = decide(context.alpha, tests, draw)
+        pairs = decision.tallies[0].outputs.size // 2
+        beta = context.settings.beta
+        delta = min(1.0, chi_squared_detectable(cells, samples=max(pairs, 1), alpha=1e-3, beta=beta / 2))
+        verdict: Verdict = "fail" if decision.rejected else "pass"
+        detail = f"{pairs:,} pairs of rows are independent; a dependence of {delta:.2g} would show"
+        if decision.rejected:
+            what = "token counts vary wrongly between calls" if decision.worst == "spread" else f"rows ({decision.worst})"
+            verb = "" if decision.worst == "spread" else " depend on each other"
+            detail = f"{what}{verb} (p-value {decision.p_value:.2g}): rows of a batch share randomness"
+        return CaseResult(
+            self.name,
+            case,
+            verdict,
+            detail,
+            alpha=context.alpha,
+            beta=beta,
+            delta=delta,
+            samples=decision.samples,
+            p_value=decision.p_value,
+            statistic=decision.statistic,
+        )

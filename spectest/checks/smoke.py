@@ -1,0 +1,70 @@
+"""smoke: known answers, shapes, dtypes, ranges, inputs left as they were."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from spectest.checks.problems import build
+from spectest.checks.result import CaseResult
+from spectest.engine import Call
+
+if TYPE_CHECKING:
+    from spectest.checks.base import Context, Settings
+    from spectest.declaration import Declaration
+
+_SHAPES: Final = ((1, 4), (7, 5), (32, 64), (3, 1))
+
+
+class Smoke:
+    """Where the target is one token, that token is the only answer; wrong arguments' order or a dead kernel shows here.
+
+    The session itself verifies shape, dtype, device and range of every answer and that inputs are unchanged.
+    """
+
+    name = "smoke"
+    weight = 0.0
+    summary = "known answers, shape, dtype, device, range; inputs are not written to"
+
+    def cases(self, settings: Settings) -> tuple[str, ...]:
+        """See `Check`."""
+        del settings
+        return ("known-answers",)
+
+    def cost(self, case: str, settings: Settings) -> float:
+        """See `Check`."""
+        del case, settings
+        return 100.0
+
+    def applies(self, case: str, declaration: Declaration) -> bool:
+        """See `Check`."""
+        del case, declaration
+        return True
+
+    def run(self, case: str, context: Context) -> CaseResult:
+        """See `Check`."""
+        generator = np.random.default_rng(context.seed(self.name, case))
+        rows_seen = 0
+        for rows, vocab_size in _SHAPES:
+            problems = []
+            for row in range(rows):
+                target = np.zeros(vocab_size)
+                target[generator.integers(vocab_size)] = 1.0
+                draft = generator.dirichlet(np.full(vocab_size, 2.0))
+                problems.append(build(target, draft, context.declaration, generator, f"row-{row}"))
+            prepared = context.prepare(*problems)
+            seeds = (context.seed(self.name, rows), context.seed(self.name, rows, "drafts"))
+            outcome = context.session.call(Call(prepared, np.arange(rows), *seeds))
+            expected = np.array([int(p.problem.target.argmax()) for p in prepared])
+            rows_seen += rows
+            if (outcome.tokens != expected).any():
+                row = int(np.flatnonzero(outcome.tokens != expected)[0])
+                detail = (
+                    f"row {row} of {rows}: the target is all on token {expected[row]} of {vocab_size}, "
+                    f"token {outcome.tokens[row]} came out (drafts {outcome.ids[row].tolist()})"
+                )
+                verdict = "fail" if context.declaration.lossless else "pass"
+                return CaseResult(self.name, case, verdict, detail, samples=rows_seen)  # type: ignore[arg-type]
+        detail = f"{rows_seen} rows with one possible answer each; shapes, dtypes, ranges and inputs in order"
+        return CaseResult(self.name, case, "pass", detail, samples=rows_seen)

@@ -1,0 +1,125 @@
+"""Addresses: `pkg.mod:name` or `path/to/file.py:name`, the form in which a selector crosses a process boundary."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spectest.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+
+def split(address: str) -> tuple[str, str]:
+    """Split an address into its module or file and the attribute in it.
+
+    Raises:
+        UsageError: it is not of the form `pkg.mod:name` or `path/to/file.py:name`.
+    """
+    module, _, name = address.rpartition(":")
+    if not module or not all(part.isidentifier() for part in name.split(".")):
+        msg = f"a selector is named as `pkg.mod:name` or `path/to/file.py:name`, got {address!r}"
+        raise UsageError(msg)
+    return module, name
+
+
+def resolve(address: str) -> Callable[..., Any]:
+    """Import what an address names.
+
+    Raises:
+        UsageError: it does not import, does not exist or is not callable. The import's own error is its cause.
+    """
+    where, name = split(address)
+    module = _load_file(Path(where)) if where.endswith(".py") else _load_module(where)
+    found: Any = module
+    for part in name.split("."):
+        if not hasattr(found, part):
+            msg = f"{where} has no attribute {name!r}"
+            raise UsageError(msg)
+        found = getattr(found, part)
+    if not callable(found):
+        msg = f"{address} is not callable, it is of type {type(found).__name__}"
+        raise UsageError(msg)
+    return found  # type: ignore[no-any-return]
+
+
+def _load_module(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        msg = f"cannot import {name!r}: {_one_line(error)}"
+        raise UsageError(msg) from error
+
+
+def _load_file(path: Path) -> ModuleType:
+    """Import a file under its own stem, with its folder importable as it is for a script."""
+    path = path.expanduser().resolve()
+    if not path.is_file():
+        msg = f"no such file: {path}"
+        raise UsageError(msg)
+    folder = str(path.parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    # A file called like an installed module (random.py, torch.py) must not replace it for everybody else.
+    taken = path.stem in sys.modules or path.stem in sys.stdlib_module_names
+    name = f"_spectest_selector_{path.stem}" if taken else path.stem
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        msg = f"cannot import {path}: not a Python source file"
+        raise UsageError(msg)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        sys.modules.pop(name, None)
+        msg = f"cannot import {path}: {_one_line(error)}"
+        raise UsageError(msg) from error
+    return module
+
+
+def _one_line(error: BaseException) -> str:
+    first = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {first[0]}" if first else type(error).__name__
+
+
+def address_of(function: Callable[..., Any]) -> str | None:
+    """Return the address under which another process finds `function`, None if there is none.
+
+    A closure, a lambda, a local function or a bound method has no address.
+    """
+    name = getattr(function, "__qualname__", None)
+    where = getattr(function, "__module__", None)
+    if not isinstance(name, str) or not isinstance(where, str) or "<" in name:
+        return None
+    module = sys.modules.get(where)
+    found: Any = module
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if module is None or found is not function:
+        return None
+    spec = getattr(module, "__spec__", None)
+    if where == "__main__":
+        # `python -m pkg.mod` leaves a spec; a script leaves a file; a console leaves neither.
+        if spec is not None:
+            return f"{spec.name}:{name}"
+        file = getattr(module, "__file__", None)
+        return f"{Path(file).resolve()}:{name}" if file and file.endswith(".py") else None
+    if spec is not None and _found_by_name(where):
+        return f"{where}:{name}"
+    file = getattr(module, "__file__", None)
+    return f"{Path(file).resolve()}:{name}" if file and file.endswith(".py") else None
+
+
+def _found_by_name(module: str) -> bool:
+    """Whether a fresh process with the same `sys.path` would find this module (pytest's importlib mode hides some)."""
+    top = module.partition(".")[0]
+    try:
+        return importlib.machinery.PathFinder.find_spec(top) is not None
+    except (ImportError, ValueError):
+        return False

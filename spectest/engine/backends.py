@@ -1,0 +1,217 @@
+"""Arrays and generators of the two kinds of selectors, torch and numpy."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from spectest.engine.faults import BadOutput
+from spectest.errors import UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from spectest.declaration import Declaration
+
+
+class Backend(Protocol):
+    """Turns numpy arrays into a selector's own kind and back."""
+
+    def probabilities(self, values: NDArray[np.float64]) -> Any:  # noqa: ANN401
+        """Return contiguous probabilities in the declared dtype, on the declared device."""
+        ...
+
+    def expand(self, values: NDArray[np.float64], rows: int) -> Any:  # noqa: ANN401
+        """Return `values` seen `rows` times along a new first axis of stride 0."""
+        ...
+
+    def integers(self, values: NDArray[np.int64]) -> Any:  # noqa: ANN401
+        """Return a fresh contiguous int64 array."""
+        ...
+
+    def uniforms(self, values: NDArray[np.float64]) -> Any:  # noqa: ANN401
+        """Return a fresh contiguous float64 array."""
+        ...
+
+    def generator(self, seed: int) -> Any:  # noqa: ANN401
+        """Return a seeded generator of the kind the selector is promised."""
+        ...
+
+    def seed_globals(self, seed: int) -> None:
+        """Seed every global generator."""
+        ...
+
+    def take(self, values: Any, index: NDArray[np.int64]) -> Any:  # noqa: ANN401
+        """Return the rows `index` of `values`, contiguous."""
+        ...
+
+    def overwrite(self, buffer: Any, values: Any) -> None:  # noqa: ANN401
+        """Copy `values` into `buffer`, in place."""
+        ...
+
+    def version(self, values: Any) -> int:  # noqa: ANN401
+        """Return a counter that grows with every in-place write the library knows of (0 where it keeps none)."""
+        ...
+
+    def same(self, left: Any, right: Any) -> bool:  # noqa: ANN401
+        """Return whether two arrays hold equal values."""
+        ...
+
+    def tokens(self, output: Any, rows: int) -> NDArray[np.int64]:  # noqa: ANN401
+        """Validate a batched output, (B,) int64 on the device; return it on the host.
+
+        Raises:
+            BadOutput: anything else came back.
+        """
+        ...
+
+
+class NumpyBackend:
+    """numpy arrays and a `numpy.random.Generator`."""
+
+    def __init__(self, declaration: Declaration) -> None:
+        self._dtype = np.dtype(declaration.dtype)
+
+    def probabilities(self, values: NDArray[np.float64]) -> NDArray[Any]:
+        """See `Backend`."""
+        return np.array(values, dtype=self._dtype, order="C")
+
+    def expand(self, values: NDArray[np.float64], rows: int) -> NDArray[Any]:
+        """See `Backend`. A broadcast view is read-only."""
+        row = values[:1] if values.ndim > 1 else values  # equal draft rows are one row, seen n times
+        small = np.ascontiguousarray(row if (values == row).all() else values, dtype=self._dtype)
+        return np.broadcast_to(small, (rows, *values.shape))
+
+    def integers(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
+        """See `Backend`."""
+        return np.array(values, dtype=np.int64, order="C")
+
+    def uniforms(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """See `Backend`."""
+        return np.array(values, order="C")
+
+    def generator(self, seed: int) -> np.random.Generator:
+        """See `Backend`."""
+        return np.random.default_rng(seed)
+
+    def seed_globals(self, seed: int) -> None:
+        """See `Backend`."""
+        random.seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002 (the selector under test uses it)
+
+    def take(self, values: NDArray[Any], index: NDArray[np.int64]) -> NDArray[Any]:
+        """See `Backend`."""
+        return values[index]
+
+    def overwrite(self, buffer: NDArray[Any], values: NDArray[Any]) -> None:
+        """See `Backend`."""
+        buffer[...] = values
+
+    def version(self, values: NDArray[Any]) -> int:
+        """See `Backend`."""
+        del values
+        return 0
+
+    def same(self, left: NDArray[Any], right: NDArray[Any]) -> bool:
+        """See `Backend`."""
+        return bool(np.array_equal(left, right))
+
+    def tokens(self, output: object, rows: int) -> NDArray[np.int64]:
+        """See `Backend`."""
+        if not isinstance(output, np.ndarray):
+            msg = f"it must return a numpy array of shape ({rows},), got {_describe(output)}"
+            raise BadOutput(msg)
+        if output.shape != (rows,) or output.dtype != np.int64:
+            msg = f"it must return int64 of shape ({rows},), got {output.dtype} of shape {output.shape}"
+            raise BadOutput(msg)
+        return np.array(output)
+
+
+class TorchBackend:
+    """torch tensors on a device and a `torch.Generator` there."""
+
+    def __init__(self, declaration: Declaration) -> None:
+        import torch  # noqa: PLC0415 (torch only where a selector needs it)
+
+        self._torch = torch
+        self._dtype = getattr(torch, declaration.dtype)
+        try:
+            self._device = torch.device(declaration.device)
+            torch.empty(0, device=self._device)
+        except Exception as error:
+            msg = f"device {declaration.device!r} cannot be used here: {str(error).strip().splitlines()[0]}"
+            raise UsageError(msg) from error
+
+    def probabilities(self, values: NDArray[np.float64]) -> Any:  # noqa: ANN401
+        """See `Backend`."""
+        tensor = self._torch.from_numpy(np.array(values, order="C"))
+        return tensor.to(device=self._device, dtype=self._dtype)
+
+    def expand(self, values: NDArray[np.float64], rows: int) -> Any:  # noqa: ANN401
+        """See `Backend`."""
+        row = values[:1] if values.ndim > 1 else values  # equal draft rows are one row, seen n times
+        small = self.probabilities(row if (values == row).all() else values)
+        return small.expand(rows, *values.shape)
+
+    def integers(self, values: NDArray[np.int64]) -> Any:  # noqa: ANN401
+        """See `Backend`."""
+        return self._torch.from_numpy(np.array(values, dtype=np.int64, order="C")).to(self._device)
+
+    def uniforms(self, values: NDArray[np.float64]) -> Any:  # noqa: ANN401
+        """See `Backend`."""
+        return self._torch.from_numpy(np.array(values, order="C")).to(self._device)
+
+    def generator(self, seed: int) -> Any:  # noqa: ANN401
+        """See `Backend`."""
+        return self._torch.Generator(device=self._device).manual_seed(seed)
+
+    def seed_globals(self, seed: int) -> None:
+        """See `Backend`."""
+        random.seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002 (the selector under test may use it)
+        self._torch.manual_seed(seed)
+
+    def take(self, values: Any, index: NDArray[np.int64]) -> Any:  # noqa: ANN401
+        """See `Backend`."""
+        return values[self._torch.from_numpy(index).to(self._device)]
+
+    def overwrite(self, buffer: Any, values: Any) -> None:  # noqa: ANN401
+        """See `Backend`."""
+        buffer.copy_(values)
+
+    def version(self, values: Any) -> int:  # noqa: ANN401
+        """See `Backend`."""
+        return int(values._version)  # noqa: SLF001 (the public name for it does not exist)
+
+    def same(self, left: Any, right: Any) -> bool:  # noqa: ANN401
+        """See `Backend`."""
+        return bool(self._torch.equal(left, right))
+
+    def tokens(self, output: Any, rows: int) -> NDArray[np.int64]:  # noqa: ANN401
+        """See `Backend`."""
+        if not isinstance(output, self._torch.Tensor):
+            msg = f"it must return a torch tensor of shape ({rows},), got {_describe(output)}"
+            raise BadOutput(msg)
+        if tuple(output.shape) != (rows,) or output.dtype != self._torch.int64:
+            got = f"{str(output.dtype).removeprefix('torch.')} of shape {tuple(output.shape)}"
+            msg = f"it must return int64 of shape ({rows},), got {got}"
+            raise BadOutput(msg)
+        if output.device.type != self._device.type:
+            msg = f"it must return a tensor on {self._device.type}, got one on {output.device.type}"
+            raise BadOutput(msg)
+        return np.array(output.detach().cpu().numpy())
+
+
+def _describe(output: object) -> str:
+    return "nothing (None)" if output is None else f"an object of type {type(output).__name__}"
+
+
+def backend_of(declaration: Declaration) -> Backend:
+    """Return the backend a declaration asks for.
+
+    Raises:
+        UsageError: its device is not there.
+    """
+    return NumpyBackend(declaration) if declaration.array == "numpy" else TorchBackend(declaration)

@@ -1,0 +1,174 @@
+"""Carrying out experiments and single calls: drafts, buffers, the sampling loop. Runs where the selector runs."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from spectest import drafting
+from spectest.engine.caller import Caller, Randomness
+from spectest.engine.experiment import Call, Experiment, Outcome, Tally
+from spectest.engine.faults import InputMutated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from spectest.engine.precision import Prepared
+
+#: The contract: a selector that does not declare `broadcast` gets at most this many elements B·n·V in one call.
+MAX_ELEMENTS: Final = 4_000_000
+#: On a CPU, chunks that stay in cache are several times faster than the largest allowed.
+CPU_ELEMENTS: Final = 400_000
+MAX_ROWS: Final = 65_536
+#: A call is kept this short (seconds), so that progress, budget and timeout can act between calls.
+LONGEST_CALL: Final = 1.0
+#: Every free-running experiment opens with these calls: one row, then two small odd ones, the last of which is timed.
+OPENING: Final = (1, 63, 67)
+PROGRESS_EVERY: Final = 0.2
+
+
+class Executor:
+    """Runs experiments against one selector."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self._backend = caller.backend
+
+    def call(self, call: Call) -> Outcome:
+        """Make one call; inputs are compared bit for bit afterwards.
+
+        Raises:
+            SelectorFault: of the selector.
+        """
+        ids = call.ids
+        if ids is None:
+            ids = _Drafts(call.problems, call.draft_seed).rows(call.pattern)
+        target, draft = self._stacked(call.problems)
+        rows = self._backend.take(target, call.pattern), self._backend.take(draft, call.pattern)
+        randomness = Randomness(self._caller.declaration, self._backend, call.seed)
+        tokens = self._caller(*rows, ids, randomness)
+        expected = self._backend.take(target, call.pattern), self._backend.take(draft, call.pattern)
+        self._unchanged(rows, expected)
+        return Outcome(ids, tokens)
+
+    def sample(self, experiment: Experiment, progress: Callable[[int], None] | None = None) -> Tally:
+        """Run an experiment.
+
+        Raises:
+            SelectorFault: of the selector.
+        """
+        started = shown = time.perf_counter()
+        vocab_size = experiment.problems[0].problem.vocab_size
+        tally = Tally.empty(experiment.groups, vocab_size)
+        drafts = _Drafts(experiment.problems, experiment.seed)
+        randomness = Randomness(self._caller.declaration, self._backend, experiment.seed)
+        kept: list[NDArray[np.int64]] = []
+        source = self._patterned(experiment) if experiment.pattern is not None else self._chunks(experiment)
+        for target, draft, pattern, group in source:
+            ids = drafts.rows(pattern)
+            tokens = self._caller(target, draft, ids, randomness)
+            tally.add(group, tokens, (ids == tokens[:, None]).any(axis=1))
+            if experiment.keep:
+                kept.append(tokens)
+            now = time.perf_counter()
+            if progress is not None and now - shown > PROGRESS_EVERY:
+                shown = now
+                progress(tally.samples)
+            if experiment.seconds is not None and now - started > experiment.seconds:
+                break
+        tally.seconds = time.perf_counter() - started
+        if experiment.keep:
+            tally.outputs = np.stack(kept)
+        return tally
+
+    def _stacked(self, problems: tuple[Prepared, ...]) -> tuple[Any, Any]:
+        """Return all the problems' laws, (P, V) and (P, n, V), in the selector's own arrays."""
+        target = self._backend.probabilities(np.stack([p.target for p in problems]))
+        draft = self._backend.probabilities(np.stack([p.draft for p in problems]))
+        return target, draft
+
+    def _patterned(self, experiment: Experiment) -> Iterator[tuple[Any, Any, NDArray[np.int64], NDArray[np.int64]]]:
+        """Yield calls whose rows hold different problems."""
+        target, draft = self._stacked(experiment.problems)
+        assert experiment.pattern is not None
+        pattern = experiment.pattern
+        stream = np.random.default_rng([experiment.seed, 1])
+        for _ in range(0, experiment.samples, pattern.size):
+            rows = stream.permutation(pattern) if experiment.shuffle else pattern
+            group = np.arange(rows.size) if experiment.group == "row" else rows
+            yield self._backend.take(target, rows), self._backend.take(draft, rows), rows, group
+
+    def _chunks(self, experiment: Experiment) -> Iterator[tuple[Any, Any, NDArray[np.int64], int]]:
+        """Yield calls whose rows all hold one problem, in chunks as large as is quick."""
+        first = experiment.problems[0]
+        views = self._caller.declaration.broadcast and not experiment.alternate
+        most = MAX_ROWS if views else min(MAX_ROWS, max(1, self._elements() // first.draft.size))
+        most = min(most, experiment.samples, experiment.rows or experiment.cap or most)
+        target, draft = self._buffers(first, most, views=views)
+        stacked = self._stacked(experiment.problems) if experiment.alternate else None
+        done, call = 0, 0
+        opening = [rows for rows in OPENING if rows <= most] if experiment.rows is None else []
+        timed = len(opening) - 1 if experiment.cap is None else None
+        while done < experiment.samples:
+            rows = opening[call] if call < len(opening) else most
+            rows = min(rows, experiment.samples - done)
+            problem = call % len(experiment.problems) if stacked is not None else 0
+            if stacked is not None:
+                self._backend.overwrite(target, stacked[0][problem])
+                self._backend.overwrite(draft, stacked[1][problem])
+            began = time.perf_counter()
+            yield target[:rows], draft[:rows], np.full(rows, problem), problem
+            if call == timed:
+                most = _quick_enough(most, (time.perf_counter() - began) / rows)
+            done, call = done + rows, call + 1
+        if stacked is None:
+            self._unchanged((target, draft), self._buffers(first, int(target.shape[0]), views=views))
+
+    def _elements(self) -> int:
+        return CPU_ELEMENTS if self._caller.declaration.device.startswith("cpu") else MAX_ELEMENTS
+
+    def _buffers(self, prepared: Prepared, rows: int, *, views: bool) -> tuple[Any, Any]:
+        """Return (B, V) and (B, n, V) of one problem, as expanded views or contiguous."""
+        if views:
+            return self._backend.expand(prepared.target, rows), self._backend.expand(prepared.draft, rows)
+        index = np.zeros(rows, dtype=np.int64)
+        target, draft = self._stacked((prepared,))
+        return self._backend.take(target, index), self._backend.take(draft, index)
+
+    def _unchanged(self, handed: tuple[Any, Any], expected: tuple[Any, Any]) -> None:
+        """Catch writes the library keeps no count of (numpy, raw pointers, kernels)."""
+        for name, got, want in zip(("target_probs", "draft_probs"), handed, expected, strict=True):
+            if not self._backend.same(got, want):
+                msg = f"it wrote to its input {name}"
+                raise InputMutated(msg)
+
+
+def _quick_enough(rows: int, seconds_per_row: float) -> int:
+    """Halve `rows` until a call is expected to take at most `LONGEST_CALL` seconds."""
+    while rows > 1 and rows * seconds_per_row > LONGEST_CALL:
+        rows //= 2
+    return rows
+
+
+class _Drafts:
+    """The drafts of several problems, one stream each, so that one problem's draws do not shift another's."""
+
+    def __init__(self, problems: tuple[Prepared, ...], seed: int) -> None:
+        self._n = problems[0].problem.n_drafts
+        self._samplers = [drafting.get(p.problem.drafting).sampler(p.problem) for p in problems]
+        self._streams = [np.random.default_rng([seed, 2, index]) for index in range(len(problems))]
+
+    def rows(self, pattern: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return (B, n) drafts, row b from problem `pattern[b]`."""
+        first = int(pattern[0])
+        if (pattern == first).all():
+            return self._samplers[first](self._streams[first], pattern.size)
+        ids = np.empty((pattern.size, self._n), dtype=np.int64)
+        for problem, (sampler, stream) in enumerate(zip(self._samplers, self._streams, strict=True)):
+            mine = pattern == problem
+            ids[mine] = sampler(stream, int(mine.sum()))
+        return ids

@@ -1,0 +1,251 @@
+"""Sessions: where requests for a selector go. A child process for one that has an address, this process for the rest."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final, Protocol
+
+from spectest.engine.faults import SelectorDied, SelectorHung
+from spectest.engine.worker import CHILD_VARIABLE, HEARTBEAT_BYTES, Loaded
+from spectest.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from spectest.engine.experiment import Call, Experiment, Outcome, Tally
+
+#: Importing a selector (and torch, and whatever else its module imports) may take this long, seconds.
+IMPORT_TIMEOUT: Final = 180.0
+#: The first call of a process warms up and compiles: it may take this many timeouts.
+FIRST_CALL: Final = 6.0
+_POLL: Final = 0.05
+_HOME: Final = str(Path(__file__).resolve().parents[2])  # where a child finds spectest, installed or not
+_LAST_LINES: Final = 20
+
+
+class Session(Protocol):
+    """One selector, ready to be called."""
+
+    loaded: Loaded
+
+    def call(self, call: Call) -> Outcome:
+        """Make one call.
+
+        Raises:
+            SelectorFault: of the selector.
+        """
+        ...
+
+    def sample(self, experiment: Experiment, progress: Callable[[int], None] | None = None) -> Tally:
+        """Run an experiment, reporting samples so far to `progress`.
+
+        Raises:
+            SelectorFault: of the selector.
+        """
+        ...
+
+    def close(self) -> None:
+        """End it."""
+        ...
+
+
+class ChildSession:
+    """A selector in a child process of its own, restarted after it hung or died.
+
+    Args:
+        address: `pkg.mod:name` or `path/to/file.py:name`.
+        overrides: declarations given on the command line; None items are ignored.
+        timeout: seconds per call after a process's first.
+        threads: torch threads of the child.
+
+    Raises:
+        UsageError: the address does not import, is not callable, or its device is missing.
+    """
+
+    def __init__(
+        self, address: str, overrides: Mapping[str, Any] | None = None, *, timeout: float = 10.0, threads: int = 1
+    ) -> None:
+        self._address = address
+        self._overrides = dict(overrides or {})
+        self._timeout = timeout
+        self._threads = threads
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: Connection
+        self._heartbeat: IO[bytes]
+        self._output: IO[bytes]
+        self.loaded = self._start()
+
+    def call(self, call: Call) -> Outcome:
+        """See `Session`."""
+        return self._request(call, None)  # type: ignore[no-any-return]
+
+    def sample(self, experiment: Experiment, progress: Callable[[int], None] | None = None) -> Tally:
+        """See `Session`."""
+        return self._request(experiment, progress)  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """End the child."""
+        if self._process is None:
+            return
+        self._channel.close()
+        try:
+            self._process.wait(timeout=2)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._heartbeat.close()
+        self._output.close()
+        self._process = None
+
+    def _start(self) -> Loaded:
+        ours, theirs = socket.socketpair()
+        self._heartbeat = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the child)
+        self._heartbeat.write(bytes(HEARTBEAT_BYTES))
+        self._heartbeat.flush()
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the child)
+        descriptors = (theirs.fileno(), self._heartbeat.fileno())
+        threads = str(self._threads)
+        path = [entry or str(Path.cwd()) for entry in sys.path]
+        environment = os.environ | {
+            CHILD_VARIABLE: "1",
+            "OMP_NUM_THREADS": threads,
+            "MKL_NUM_THREADS": threads,
+            "PYTHONPATH": os.pathsep.join([_HOME, *filter(None, [os.environ.get("PYTHONPATH")])]),
+        }
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603 (the command is ours)
+                [sys.executable, "-P", "-m", "spectest.engine", *map(str, descriptors)],
+                pass_fds=descriptors,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=self._output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C reaches the parent alone, which then ends the child
+            )
+        self._channel = Connection(ours.detach())
+        request = {"address": self._address, "overrides": self._overrides, "path": path, "threads": self._threads}
+        try:
+            self._channel.send(request)
+            if not self._channel.poll(IMPORT_TIMEOUT):
+                self._kill()
+                msg = f"importing {self._address} took more than {IMPORT_TIMEOUT:.0f} s"
+                raise UsageError(msg)
+            answer = self._channel.recv()
+        except (EOFError, ConnectionResetError, BrokenPipeError) as error:
+            last = self._last_output()
+            how = self._kill()
+            msg = f"importing {self._address} ended its process ({how})" + (f": {last.splitlines()[-1]}" if last else "")
+            raise UsageError(msg) from error
+        if answer[0] == "unusable":
+            self.close()
+            error = UsageError(answer[1])
+            if answer[2]:
+                error.add_note(answer[2])
+            raise error
+        return answer[1]  # type: ignore[no-any-return]
+
+    def _request(self, work: Call | Experiment, progress: Callable[[int], None] | None) -> Any:  # noqa: ANN401
+        if self._process is None:
+            self._start()
+        try:
+            self._channel.send(work)
+            while True:
+                self._wait()
+                kind, value = self._channel.recv()
+                if kind == "progress":
+                    if progress is not None:
+                        progress(value)
+                elif kind == "fault":
+                    raise value
+                else:
+                    return value
+        except (EOFError, ConnectionResetError, BrokenPipeError) as error:
+            last = self._last_output()
+            how = self._kill()
+            msg = f"it ended its process ({how})"
+            raise SelectorDied(msg, last) from error
+        except BaseException as error:
+            # Interrupted between a request and its answer: the child is of no more use.
+            if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                self._kill()
+            raise
+
+    def _wait(self) -> None:
+        """Wait for the next message; kill the child if one call of the selector takes too long."""
+        seen, since = self._beats(), time.monotonic()
+        while not self._channel.poll(_POLL):
+            beats = self._beats()
+            if beats != seen:
+                seen, since = beats, time.monotonic()
+            limit = self._timeout * (FIRST_CALL if beats == 1 else 1)
+            if beats % 2 and time.monotonic() - since > limit:
+                last = self._last_output()
+                self._kill()
+                first = "its first call" if beats == 1 else "one call"
+                msg = f"{first} took more than {limit:g} s and was ended; raise --timeout if it only needs longer"
+                raise SelectorHung(msg, last)
+
+    def _beats(self) -> int:
+        return int.from_bytes(os.pread(self._heartbeat.fileno(), HEARTBEAT_BYTES, 0), "little")
+
+    def _last_output(self) -> str | None:
+        self._output.seek(0)
+        text = self._output.read().decode(errors="replace").strip()
+        return "\n".join(text.splitlines()[-_LAST_LINES:]) or None
+
+    def _kill(self) -> str:
+        """End the child now; return how it ended, for a message."""
+        process = self._process
+        if process is None:
+            return "not running"
+        try:
+            code = process.wait(timeout=0.5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            code = process.wait()
+        self._channel.close()
+        self._heartbeat.close()
+        self._output.close()
+        self._process = None
+        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+class LocalSession:
+    """A selector that has no address, called in this process: a crash of it is a crash of the run.
+
+    Args:
+        function: the selector.
+        overrides: declarations given on the command line; None items are ignored.
+    """
+
+    def __init__(self, function: Callable[..., Any], overrides: Mapping[str, Any] | None = None) -> None:
+        # Imported here: a parent that only watches children needs no drafting, backends or torch.
+        from spectest.declaration import declared_by  # noqa: PLC0415
+        from spectest.engine.backends import backend_of  # noqa: PLC0415
+        from spectest.engine.caller import Caller  # noqa: PLC0415
+        from spectest.engine.executor import Executor  # noqa: PLC0415
+        from spectest.engine.worker import load  # noqa: PLC0415
+
+        declaration = declared_by(function).override(overrides or {})
+        self._executor = Executor(Caller(function, declaration, backend_of(declaration)))
+        name = f"{function.__module__}:{getattr(function, '__qualname__', type(function).__name__)}"
+        self.loaded, _ = load(function, overrides or {}, name)
+
+    def call(self, call: Call) -> Outcome:
+        """See `Session`."""
+        return self._executor.call(call)
+
+    def sample(self, experiment: Experiment, progress: Callable[[int], None] | None = None) -> Tally:
+        """See `Session`."""
+        return self._executor.sample(experiment, progress)
+
+    def close(self) -> None:
+        """Nothing to end."""

@@ -1,0 +1,129 @@
+"""The child process a selector runs in: `python -m spectest.engine CHANNEL HEARTBEAT`, started by `session`.
+
+It imports the selector by address, then answers requests until the channel closes. Whatever the selector prints goes to
+this process's own output, which the parent holds in a file.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import platform
+import sys
+import threading
+import time
+import traceback
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any, Final
+
+from spectest.declaration import Declaration, declared_by
+from spectest.engine.address import resolve
+from spectest.engine.backends import backend_of
+from spectest.engine.caller import Caller
+from spectest.engine.executor import Executor
+from spectest.engine.experiment import Call
+from spectest.engine.faults import SelectorFault
+from spectest.errors import SpectestError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+HEARTBEAT_BYTES: Final = 8
+#: Set in the child: `spectest.verify` called while the selector's module is imported must not start another child.
+CHILD_VARIABLE: Final = "SPECTEST_SELECTOR_PROCESS"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What the child found at the address."""
+
+    name: str
+    declaration: Declaration
+    environment: dict[str, str]
+
+
+class Heartbeat:
+    """A counter in shared memory, odd during a call. The parent sees whether it moves even if the child cannot answer."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._memory = mmap.mmap(descriptor, HEARTBEAT_BYTES)
+        self._beats = 0
+
+    def begin(self) -> None:
+        """Mark the begin of a call."""
+        self._beats += 1
+        self._memory[:] = self._beats.to_bytes(HEARTBEAT_BYTES, "little")
+
+    end = begin
+
+
+def load(function: Callable[..., Any], overrides: Mapping[str, Any], address: str) -> tuple[Loaded, Declaration]:
+    """Return what is known of a selector once it is imported."""
+    declaration = declared_by(function).override(overrides)
+    environment = {"python": platform.python_version(), "platform": platform.platform(), "cpus": str(os.cpu_count())}
+    for package in ("numpy", "torch", "spectest"):
+        version = getattr(sys.modules.get(package), "__version__", None)
+        if version is not None:
+            environment[package] = str(version)
+    if declaration.device.startswith("cuda") and "torch" in sys.modules:
+        torch = sys.modules["torch"]
+        environment["device"] = str(torch.cuda.get_device_name(declaration.device))
+    return Loaded(address, declaration, environment), declaration
+
+
+def set_threads(threads: int) -> None:
+    """Give torch its share of the cores, if the selector uses torch."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(threads)
+
+
+def _watch_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+def serve(channel: Connection, heartbeat: Heartbeat) -> None:
+    """Load one selector and answer requests."""
+    request = channel.recv()
+    sys.path[:] = request["path"]
+    try:
+        function = resolve(request["address"])
+        declaration = declared_by(function).override(request["overrides"])
+        backend = backend_of(declaration)
+        set_threads(request["threads"])
+        loaded, declaration = load(function, request["overrides"], request["address"])
+    except SpectestError as error:
+        cause = error.__cause__
+        trace = "".join(traceback.format_exception(cause)) if cause else None
+        channel.send(("unusable", str(error), trace))
+        return
+    channel.send(("loaded", loaded))
+    executor = Executor(Caller(function, declaration, backend, heartbeat))
+    while True:
+        try:
+            work = channel.recv()
+        except EOFError:
+            return
+        try:
+            if isinstance(work, Call):
+                answer: Any = ("done", executor.call(work))
+            else:
+                answer = ("done", executor.sample(work, lambda samples: channel.send(("progress", samples))))
+        except SelectorFault as fault:
+            answer = ("fault", fault)
+        channel.send(answer)
+
+
+def main() -> None:
+    """Serve on the descriptors named on the command line."""
+    channel, heartbeat = Connection(int(sys.argv[1])), Heartbeat(int(sys.argv[2]))
+    threading.Thread(target=_watch_parent, args=(os.getppid(),), daemon=True).start()
+    try:
+        serve(channel, heartbeat)
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # the parent has gone; nobody is left to tell
+    except UsageError as error:
+        channel.send(("unusable", str(error), None))

@@ -1,0 +1,88 @@
+"""Which route to the optimum a problem takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from spectest.errors import ProblemTooLarge
+from spectest.optimum import prefix
+from spectest.optimum.search import search
+from spectest.optimum.subsets import MAX_TOKENS, drafted_tokens, enumerate_subsets
+from spectest.problem import Problem
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from spectest.optimum.result import Optimum
+
+
+def _drafts_are_iid(problem: Problem) -> bool:
+    """Whether the drafts are i.i.d. under another name: one draft, or drafters that are all the same."""
+    if problem.drafting == "independent":
+        return bool((problem.draft == problem.draft[0]).all())
+    return problem.drafting == "with_replacement" or (
+        problem.drafting == "without_replacement" and problem.n_drafts == 1
+    )
+
+
+def solve(problem: Problem) -> Optimum:
+    """Return the exact optimum of `problem`, never an estimate.
+
+    Args:
+        problem: with replacement at any V; without replacement at any V (n >= 3 integrates, about 1e-13); other laws,
+            and different drafters, up to 14 tokens in the drafts' support.
+
+    Raises:
+        ProblemTooLarge: no exact route exists at this size; `bound` still answers.
+
+    Example:
+        >>> optimum = solve(Problem([0.5, 0.5, 0.0], [0.0, 0.5, 0.5], n_drafts=2))
+        >>> optimum.value, optimum.to_dict()["subset"], optimum.method
+        (0.5, [1, 2], 'prefix')
+    """
+    if _drafts_are_iid(problem):
+        return prefix.with_replacement(problem.target, problem.draft_rows[0], problem.n_drafts)
+    if problem.drafting == "without_replacement" and drafted_tokens(problem).size > MAX_TOKENS:
+        return prefix.without_replacement(problem)
+    return enumerate_subsets(problem)
+
+
+def bound(problem: Problem) -> Optimum:
+    """Return the optimum where it is known exactly, else the best upper bound found, marked `exact=False`.
+
+    Any subset H bounds every lossless acceptance by 1 + p(H) - Q(H): the bound holds whatever the search found.
+
+    Raises:
+        ProblemTooLarge: not even Q(H) is known at this size.
+    """
+    try:
+        return solve(problem)
+    except ProblemTooLarge:
+        return search(problem)
+
+
+def optimal_acceptance(
+    target: ArrayLike, draft: ArrayLike, n_drafts: int, drafting: str = "with_replacement"
+) -> Optimum:
+    """Return the largest acceptance any lossless selector can have, exactly, with the subset that certifies it.
+
+    Args:
+        target: target probabilities p, shape (V,).
+        draft: draft probabilities q, shape (V,), or (n, V) for `independent`.
+        n_drafts: how many drafts are drawn.
+        drafting: how they are drawn, a name in `spectest.problem.DRAFTING`.
+
+    Returns:
+        An `Optimum`: `.value` = 1 + p(H) - Q(H) with H = `.subset` (Hu et al., arXiv 2502.18779).
+
+    Raises:
+        InvalidProblem: the arguments are not a problem.
+        ProblemTooLarge: no exact route exists at this size.
+
+    Example:
+        >>> round(optimal_acceptance([5 / 9, 4 / 9], [1 / 3, 2 / 3], n_drafts=1).value, 12)
+        0.777777777778
+        >>> optimal_acceptance([5 / 9, 4 / 9], [1 / 3, 2 / 3], n_drafts=2).value
+        1.0
+    """
+    return solve(Problem(target, draft, n_drafts, drafting))

@@ -1,0 +1,54 @@
+"""Running one case: its time, its faults, its record."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from spectest import checks
+from spectest.checks.base import Context, Shared
+from spectest.checks.result import CaseResult
+from spectest.engine import SelectorDied, SelectorFault, SelectorHung
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from spectest.engine import Session
+    from spectest.runner.config import Planned, RunConfig
+
+
+def run_case(
+    planned: Planned,
+    config: RunConfig,
+    session: Session,
+    *,
+    shared: Shared | None = None,
+    seconds: float | None = None,
+    cap: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[CaseResult | None, int]:
+    """Run one case; None where it says nothing about this kind of selector.
+
+    Whatever the selector does wrong when called is a failed case. The second value is the rows of the largest
+    free-running call, which a replay needs.
+
+    Raises:
+        UsageError: a declaration cannot be honoured, such as an unknown scheme.
+    """
+    check = checks.get(planned.check)
+    if not check.applies(planned.case, session.loaded.declaration):
+        return None, 0
+    context = Context(
+        session, config.settings, planned.alpha, shared or Shared(), seconds=seconds, progress=progress, cap=cap
+    )
+    started = time.perf_counter()
+    try:
+        result = check.run(planned.case, context)
+    except SelectorFault as fault:
+        result = CaseResult(
+            planned.check, planned.case, "fail", fault.message, alpha=planned.alpha, traceback=fault.traceback
+        )
+        if isinstance(fault, (SelectorDied, SelectorHung)):
+            result = replace(result, lost=True)
+    return replace(result, seconds=time.perf_counter() - started), context.largest

@@ -1,0 +1,75 @@
+"""Opening sessions for whatever a run was given: an address or a callable."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from spectest.engine import ChildSession, LocalSession, Session, address_of
+from spectest.engine.worker import CHILD_VARIABLE
+from spectest.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from spectest.runner.config import RunConfig
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def refuse_nested() -> None:
+    """Raise inside a selector's own process.
+
+    Raises:
+        UsageError: always there: a module that verifies while it is imported would start processes without end.
+    """
+    if os.environ.get(CHILD_VARIABLE):
+        msg = (
+            "spectest was asked to verify while the selector's module was being imported in its own process; "
+            'put the call under `if __name__ == "__main__":`'
+        )
+        raise UsageError(msg)
+
+
+class Opener:
+    """Opens sessions of one selector.
+
+    Args:
+        selector: `pkg.mod:name`, `path/to/file.py:name`, or a callable. A callable that has an address runs in a child
+            process; one that has none (a closure, a lambda), or whose module does not import elsewhere, runs here.
+        config: of the run.
+    """
+
+    def __init__(self, selector: str | Callable[..., Any], config: RunConfig) -> None:
+        refuse_nested()
+        self._config = config
+        self._function = None if isinstance(selector, str) else selector
+        if self._function is not None and not callable(self._function):
+            msg = f"`selector` must be an address or a callable, got {type(selector).__name__}"
+            raise UsageError(msg)
+        self.address = selector if isinstance(selector, str) else address_of(selector)
+
+    def open(self, threads: int) -> Session:
+        """Open a session whose selector gets `threads` torch threads.
+
+        Raises:
+            UsageError: the selector cannot be loaded.
+        """
+        overrides, timeout = self._config.overrides, self._config.timeout
+        if self.address is not None:
+            try:
+                return ChildSession(self.address, overrides, timeout=timeout, threads=threads)
+            except UsageError:
+                if self._function is None:
+                    raise
+                self.address = None
+        assert self._function is not None
+        return LocalSession(self._function, overrides)
+
+    @property
+    def local(self) -> bool:
+        """Whether the selector runs in this process."""
+        return self.address is None

@@ -1,0 +1,55 @@
+"""Statistics: tests, what they detect, the samples they need, partitions, the error budget and seeds.
+
+Pure numpy and scipy.special; imports nothing else of the project. Every test is a triple: `..._test` decides,
+`..._detectable` says what it finds, `..._samples` how many samples it needs. Rates are totals of the call.
+"""
+
+from __future__ import annotations
+
+from spectest.stats.binomial import (
+    BinomialResult,
+    Interval,
+    binomial_detectable,
+    binomial_interval,
+    binomial_samples,
+    binomial_test,
+)
+from spectest.stats.budget import split_alpha, stages
+from spectest.stats.chi_squared import (
+    ChiSquaredResult,
+    chi_squared_detectable,
+    chi_squared_samples,
+    chi_squared_test,
+)
+from spectest.stats.deviation import CellDeviation, TotalVariation, total_variation_interval, worst_cells
+from spectest.stats.dispersion import DispersionResult, dispersion_test
+from spectest.stats.partitions import merge, partitions
+from spectest.stats.pooling import pool
+from spectest.stats.seeds import derive_seed
+from spectest.stats.validation import UnreachableDeviation
+
+__all__ = [
+    "BinomialResult",
+    "CellDeviation",
+    "ChiSquaredResult",
+    "DispersionResult",
+    "Interval",
+    "TotalVariation",
+    "UnreachableDeviation",
+    "binomial_detectable",
+    "binomial_interval",
+    "binomial_samples",
+    "binomial_test",
+    "chi_squared_detectable",
+    "chi_squared_samples",
+    "chi_squared_test",
+    "derive_seed",
+    "dispersion_test",
+    "merge",
+    "partitions",
+    "pool",
+    "split_alpha",
+    "stages",
+    "total_variation_interval",
+    "worst_cells",
+]

@@ -1,0 +1,155 @@
+"""Coarse partitions of a vocabulary, each cut where a kind of bug puts its bias.
+
+At large vocabularies a table of all tokens spreads the evidence over thousands of cells. Some sixteen to sixty-four
+cells cut along rank, ratio, residual or token id need two to twenty times fewer samples on structural bugs. A test
+per partition, each at its share of α, sees what any of them sees.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from spectest.stats.validation import law, whole
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+_SINGLE_RANKS: Final = 16
+_RATIO_BINS: Final = 16
+_DECADES: Final = 12  # of |p - q|; what is smaller counts as the smallest
+_LANES: Final = 16
+_BLOCK: Final = 16  # kernels walk the vocabulary in powers of two from here
+_CUTS: Final = (1024, 32)  # where a kernel's last, partial block begins
+_LEAST_CELLS: Final = 4
+
+
+def partitions(target: ArrayLike, draft: ArrayLike, *, max_cells: int = 64) -> dict[str, NDArray[np.int64]]:
+    """Return partitions of the vocabulary by name, each a (V,) map from token to cell.
+
+    Every map covers all tokens with cells 0, 1, ..., of which there are at least two and at most `max_cells`. Maps
+    depend on the laws alone. Those that repeat an earlier one are left out, so V = 1 has none.
+
+    * `full`: every token by itself, where V <= max_cells.
+    * `rank`: the likeliest tokens one by one, then ranks in bins of doubling size: temperature, top-k, lenience.
+    * `ratio`: log(p/q) in bins of about equal target mass: a wrong acceptance rule.
+    * `residual`: decades of |p - q|, apart for p > q and p < q: a wrong, truncated or quantised residual.
+    * `ids`: contiguous blocks of ids, the last partial ones apart: a kernel that misses its last block.
+    * `lanes`: id modulo 16: a fault of one vector lane.
+
+    Args:
+        target: target law p, (V,).
+        draft: draft law q, (V,), or (n, V) with one row per drafter, of which the mean counts.
+        max_cells: most cells of a map, at least 4.
+
+    Raises:
+        ValueError: an argument is not as above.
+
+    Example:
+        >>> maps = partitions([0.4, 0.3, 0.1, 0.1, 0.1], [0.1, 0.3, 0.2, 0.2, 0.2])
+        >>> list(maps), maps["ratio"].tolist()
+        (['full', 'ratio'], [2, 1, 0, 0, 0])
+    """
+    p = law(target, name="target")
+    rows = np.atleast_2d(np.asarray(draft, dtype=np.float64))
+    q = np.mean([law(row, name="draft") for row in rows], axis=0) if rows.size else rows
+    if rows.ndim != 2 or q.shape != p.shape:  # noqa: PLR2004 (one row per drafter)
+        msg = f"`draft` must have shape ({p.size},) or (n, {p.size}) like `target`, got {np.shape(draft)}"
+        raise ValueError(msg)
+    most = whole(max_cells, name="max_cells", least=_LEAST_CELLS)
+    ids = np.arange(p.size)
+    candidates = {
+        "full": ids if p.size <= most else np.zeros_like(ids),
+        "rank": _by_rank(p, most),
+        "ratio": _by_ratio(p, q, most),
+        "residual": _by_residual(p, q, most),
+        "ids": _by_id(p.size, most),
+        "lanes": ids % min(_LANES, most),
+    }
+    kept: dict[str, NDArray[np.int64]] = {}
+    known: set[bytes] = set()
+    for name, raw in candidates.items():
+        _, first, cells = np.unique(raw, return_index=True, return_inverse=True)
+        # Two maps are the same partition if numbering cells by first appearance makes them equal.
+        rank = np.argsort(np.argsort(first))
+        signature = rank[cells].astype(np.int64).tobytes()
+        if first.size > 1 and signature not in known:
+            known.add(signature)
+            kept[name] = cells.astype(np.int64)
+    return kept
+
+
+def merge(values: ArrayLike, cells: ArrayLike) -> NDArray[np.int64] | NDArray[np.float64]:
+    """Sum counts or probabilities into the cells of a map; integers stay integers.
+
+    Args:
+        values: counts or probabilities, (V,).
+        cells: cell of each, (V,) integers; entries of cell -1 are left out.
+
+    Returns:
+        Sums, (number of cells,), int64 for integers and float64 otherwise.
+
+    Raises:
+        ValueError: the shapes differ, or a cell is below -1.
+
+    Example:
+        >>> merge([1, 2, 3, 4], [0, 1, 1, -1]).tolist()
+        [1, 5]
+    """
+    numbers, where = np.asarray(values), np.asarray(cells)
+    if numbers.ndim != 1 or numbers.shape != where.shape or numbers.dtype.kind not in "iuf":
+        msg = f"`values` must be (V,) numbers, one for each of the {where.shape} `cells`, got shape {numbers.shape}"
+        raise ValueError(msg)
+    if where.dtype.kind not in "iu" or (where.size and int(where.min()) < -1):
+        msg = f"`cells` must be integers of at least -1, got {where!r}"
+        raise ValueError(msg)
+    inside = where >= 0
+    size = int(where.max(initial=-1)) + 1
+    if numbers.dtype.kind == "f":
+        return np.bincount(where[inside], weights=numbers[inside], minlength=size).astype(np.float64)
+    sums = np.zeros(size, dtype=np.int64)  # not bincount: its weights are floats, which round large counts
+    np.add.at(sums, where[inside], numbers[inside].astype(np.int64))
+    return sums
+
+
+def _by_rank(p: NDArray[np.float64], most: int) -> NDArray[np.int64]:
+    """The top tokens singly, then bins of ranks [s, 2s), [2s, 4s), ... for s single ranks."""
+    rank = np.empty(p.size, dtype=np.int64)
+    rank[np.argsort(-p, kind="stable")] = np.arange(p.size)
+    single = min(_SINGLE_RANKS, most // 2)
+    doubling = single + np.floor(np.log2(np.maximum(rank, single) / single)).astype(np.int64)
+    return np.minimum(np.where(rank < single, rank, doubling), most - 1)
+
+
+def _by_ratio(p: NDArray[np.float64], q: NDArray[np.float64], most: int) -> NDArray[np.int64]:
+    """Bins of log(p/q) with about equal target mass; equal ratios are never parted."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(p > 0, np.log(p) - np.log(q), -np.inf)
+    # Rounded, so that p = q held in another order of operations is still one ratio.
+    levels, place = np.unique(np.round(ratio, 9), return_inverse=True)
+    mass = np.bincount(place, weights=p, minlength=levels.size)
+    middle = np.cumsum(mass) - mass / 2
+    bins = min(_RATIO_BINS, most)
+    return np.minimum((bins * middle).astype(np.int64), bins - 1)[place]
+
+
+def _by_residual(p: NDArray[np.float64], q: NDArray[np.float64], most: int) -> NDArray[np.int64]:
+    """Sign of p - q crossed with the decade of its size; equal ones by themselves."""
+    decades = min(_DECADES, (most - 1) // 2)
+    difference = p - q
+    size = np.maximum(np.abs(difference), 10.0**-decades)
+    decade = np.clip(np.floor(-np.log10(size)).astype(np.int64), 0, decades - 1)
+    equal = np.abs(difference) <= np.finfo(np.float64).eps * np.maximum(p, q)
+    return np.where(equal, decades, np.where(difference > 0, decade, 2 * decades - decade))
+
+
+def _by_id(vocab_size: int, most: int) -> NDArray[np.int64]:
+    """Contiguous blocks of a power of two, cut again where the last partial block of 1024 and of 32 begins."""
+    last = {vocab_size - vocab_size % size for size in _CUTS}
+    block = _BLOCK
+    while True:
+        cuts = sorted((last | set(range(0, vocab_size, block))) - {0, vocab_size})
+        if len(cuts) < most:
+            return np.searchsorted(np.array(cuts, dtype=np.int64), np.arange(vocab_size), side="right").astype(np.int64)
+        block *= 2
