@@ -178,3 +178,7 @@ class Problem:
         if self.vocab_size > _WRITTEN_OUT:
             return f"<Problem of {self.vocab_size} tokens: {options}>"
         return f"Problem({self.target.tolist()}, {self.draft.tolist()}, {options})"
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:  # noqa: ANN401, FBT001 (IPython's protocol)
+        """Print the same under Hypothesis, which otherwise writes dataclasses field by field, arrays included."""
+        printer.text(repr(self))

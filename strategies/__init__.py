@@ -8,11 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from spectest.errors import UsageError
-from spectest.problem import drafting_rule
-from spectest.strategies.arguments import Sizes, check_strategy, size_range
+from spectest.strategies.arguments import Sizes, check_drafting, check_strategy, size_range
 from spectest.strategies.building import Law
 from spectest.strategies.composing import problems_of
-from spectest.strategies.pairs import (
+from spectest.strategies.pairing import (
     Pair,
     bfloat16_twins,
     disjoint_supports,
@@ -63,7 +62,8 @@ __all__ = [
 def simplexes(*, vocab: Sizes = (1, 8)) -> SearchStrategy[Law]:
     """Return laws of every registered family: float64, shape (V,), non-negative, summing to 1.
 
-    Some are rounded to halves, eighths or sixty-fourths, without the tokens they leave unused: that is where failures shrink to if they can.
+    Some are rounded to halves, eighths or sixty-fourths and rid of tokens left unused: failures shrink to those
+    if they can.
 
     Args:
         vocab: the number of tokens, or a (low, high) pair. Up to 64, laws shrink token by token.
@@ -83,7 +83,8 @@ def simplexes(*, vocab: Sizes = (1, 8)) -> SearchStrategy[Law]:
 def pairs(*, vocab: Sizes = (1, 8)) -> SearchStrategy[Pair]:
     """Return (target, draft) of every registered family that has laws of this size.
 
-    Some have both laws rounded to halves, eighths or sixty-fourths, without the tokens they leave unused: that is where failures shrink to if they can.
+    Some are rounded to halves, eighths or sixty-fourths and rid of tokens left unused: failures shrink to those
+    if they can. A single family, such as `disjoint_supports`, is never rounded and keeps its feature.
 
     Args:
         vocab: the number of tokens, or a (low, high) pair.
@@ -120,15 +121,11 @@ def problems(
 
     Example:
         >>> from hypothesis import find
-        >>> find(problems(n_drafts=2), lambda problem: abs(problem.target - problem.draft).max() > 0.1)
-        Problem([1.0, 0.0], [0.0, 1.0], n_drafts=2)
+        >>> small = problems(pairs=unrelated(), n_drafts=2)
+        >>> find(small, lambda problem: abs(problem.target - problem.draft).max() > 0.1)
+        Problem([1.0, 0.0], [0.5, 0.5], n_drafts=2)
     """
-    names = (drafting,) if isinstance(drafting, str) else tuple(drafting)
-    if not names:
-        msg = f"`drafting` must name at least one drafting law, got drafting={drafting!r}"
-        raise UsageError(msg)
-    for name in names:
-        drafting_rule(name)
+    names = check_drafting(drafting)
     drafts = size_range(n_drafts, name="n_drafts")
     if pairs is None:
         low, high = size_range((1, 8) if vocab is None else vocab, name="vocab")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from hypothesis.strategies import SearchStrategy
 
 from spectest.errors import UsageError
+from spectest.problem import drafting_rule
 
 #: An int, or a (low, high) pair of ints, both included.
 Sizes = int | tuple[int, int]
@@ -95,3 +97,19 @@ def check_flag(value: object, *, name: str) -> None:
     if not isinstance(value, bool):
         msg = f"`{name}` must be True or False, got {name}={value!r}"
         raise UsageError(msg)
+
+
+def check_drafting(value: object) -> tuple[str, ...]:
+    """Return the drafting laws that `value`, a name or several, asks for.
+
+    Raises:
+        UsageError: it names none.
+        InvalidProblem: no drafting law has a name it holds.
+    """
+    names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else ()
+    if not names:
+        msg = f"`drafting` must be the name of a drafting law, or several, got drafting={value!r}"
+        raise UsageError(msg)
+    for name in names:
+        drafting_rule(name)
+    return names

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn, SearchStrategy
 
     from spectest.strategies.building import Law
-    from spectest.strategies.pairs import Pair
+    from spectest.strategies.pairing import Pair
 
 
 @st.composite

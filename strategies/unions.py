@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from spectest.strategies.arguments import Sizes
     from spectest.strategies.building import Law
-    from spectest.strategies.pairs import Pair
+    from spectest.strategies.pairing import Pair
 
 _T = TypeVar("_T")
 
@@ -61,7 +61,7 @@ def simplified(laws: tuple[Law, ...], denominator: int, fewest_tokens: int) -> t
     Unused tokens stay only as far as `fewest_tokens` asks.
     """
     fractions = np.stack([rounded(law, denominator) for law in laws])
-    used = (fractions > 0).any(axis=0)
+    used = np.asarray((fractions > 0).any(axis=0))
     spare = np.flatnonzero(~used)[: max(0, fewest_tokens - int(used.sum()))]
     used[spare] = True
     return tuple(fractions[:, used])

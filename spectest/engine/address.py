@@ -51,6 +51,8 @@ def resolve(address: str) -> Callable[..., Any]:
 def _load_module(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
+    except UsageError:  # an adapter whose package is missing says so itself
+        raise
     except Exception as error:
         msg = f"cannot import {name!r}: {_one_line(error)}"
         raise UsageError(msg) from error
@@ -76,6 +78,8 @@ def _load_file(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
+    except UsageError:
+        raise
     except Exception as error:
         sys.modules.pop(name, None)
         msg = f"cannot import {path}: {_one_line(error)}"

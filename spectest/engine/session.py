@@ -113,7 +113,10 @@ class ChildSession:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the child)
         descriptors = (theirs.fileno(), self._heartbeat.fileno())
         threads = str(self._threads)
-        path = [entry or str(Path.cwd()) for entry in sys.path]
+        here = str(Path.cwd())
+        path = [entry or here for entry in sys.path]
+        if here not in path:  # an installed command does not search it, `python -m` does: an address means the same
+            path.insert(0, here)
         environment = os.environ | {
             CHILD_VARIABLE: "1",
             "OMP_NUM_THREADS": threads,
@@ -232,12 +235,12 @@ class LocalSession:
         from spectest.engine.backends import backend_of  # noqa: PLC0415
         from spectest.engine.caller import Caller  # noqa: PLC0415
         from spectest.engine.executor import Executor  # noqa: PLC0415
-        from spectest.engine.worker import load  # noqa: PLC0415
+        from spectest.engine.worker import describe  # noqa: PLC0415
 
         declaration = declared_by(function).override(overrides or {})
         self._executor = Executor(Caller(function, declaration, backend_of(declaration)))
         name = f"{function.__module__}:{getattr(function, '__qualname__', type(function).__name__)}"
-        self.loaded, _ = load(function, overrides or {}, name)
+        self.loaded = describe(function, declaration, name)
 
     def call(self, call: Call) -> Outcome:
         """See `Session`."""

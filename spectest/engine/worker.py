@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Final
 
-from spectest.declaration import Declaration, declared_by
+from spectest.declaration import declared_by
 from spectest.engine.address import resolve
 from spectest.engine.backends import backend_of
 from spectest.engine.caller import Caller
@@ -27,11 +27,15 @@ from spectest.engine.faults import SelectorFault
 from spectest.errors import SpectestError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
+
+    from spectest.declaration import Declaration
 
 HEARTBEAT_BYTES: Final = 8
 #: Set in the child: `spectest.verify` called while the selector's module is imported must not start another child.
 CHILD_VARIABLE: Final = "SPECTEST_SELECTOR_PROCESS"
+#: A selector may carry a dict of strings under this name: what an adapter found out about the package it wraps.
+ENVIRONMENT_ATTRIBUTE: Final = "__spectest_environment__"
 
 
 @dataclass(frozen=True)
@@ -58,18 +62,17 @@ class Heartbeat:
     end = begin
 
 
-def load(function: Callable[..., Any], overrides: Mapping[str, Any], address: str) -> tuple[Loaded, Declaration]:
-    """Return what is known of a selector once it is imported."""
-    declaration = declared_by(function).override(overrides)
+def describe(function: Callable[..., Any], declaration: Declaration, address: str) -> Loaded:
+    """Return what is known of a selector once it is imported, and where it runs."""
     environment = {"python": platform.python_version(), "platform": platform.platform(), "cpus": str(os.cpu_count())}
     for package in ("numpy", "torch", "spectest"):
         version = getattr(sys.modules.get(package), "__version__", None)
         if version is not None:
             environment[package] = str(version)
-    if declaration.device.startswith("cuda") and "torch" in sys.modules:
-        torch = sys.modules["torch"]
-        environment["device"] = str(torch.cuda.get_device_name(declaration.device))
-    return Loaded(address, declaration, environment), declaration
+    if declaration.device.startswith("cuda"):
+        environment["device"] = str(sys.modules["torch"].cuda.get_device_name(declaration.device))
+    environment |= getattr(function, ENVIRONMENT_ATTRIBUTE, {})
+    return Loaded(address, declaration, environment)
 
 
 def set_threads(threads: int) -> None:
@@ -94,7 +97,7 @@ def serve(channel: Connection, heartbeat: Heartbeat) -> None:
         declaration = declared_by(function).override(request["overrides"])
         backend = backend_of(declaration)
         set_threads(request["threads"])
-        loaded, declaration = load(function, request["overrides"], request["address"])
+        loaded = describe(function, declaration, request["address"])
     except SpectestError as error:
         cause = error.__cause__
         trace = "".join(traceback.format_exception(cause)) if cause else None

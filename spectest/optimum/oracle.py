@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from spectest.problem import Problem
+
+#: Masses are handed over in units of 1e-4: HiGHS may break a constraint by 1e-10, in its own units.
+_UNITS: Final = 1e4
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,14 +84,14 @@ def lp_plan(problem: Problem) -> TransportPlan:
     found = linprog(  # type: ignore[call-overload]  # the stubs know no sparse matrices
         -np.ones(rows.size),
         A_ub=matrix,
-        b_ub=np.concatenate([problem.target, mass]),
+        b_ub=_UNITS * np.concatenate([problem.target, mass]),
         method="highs-ds",
         options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
     )
-    if found.x is None:
+    if found.status != 0 or found.x is None:
         msg = f"the transport LP could not be solved: {found.message}"
         raise SpectestError(msg)
-    shipped[rows, tokens] = np.maximum(found.x, 0.0)
+    shipped[rows, tokens] = np.maximum(found.x, 0.0) / _UNITS
     return TransportPlan(float(shipped.sum()), sets, mass, shipped)
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from spectest import checks
 from spectest.checks.base import Settings
+from spectest.declaration import Declaration
 from spectest.errors import UsageError
 from spectest.stats import split_alpha
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from spectest.problem import Problem
 
@@ -33,9 +34,9 @@ class Tier:
 
 
 TIERS: Final[dict[str, Tier]] = {
-    "quick": Tier(delta=1e-2, vocab=(2, 5, 17, 64, 100, 257), small=12_000, calls=800, budget=300),
-    "standard": Tier(delta=2e-3, vocab=(2, 5, 17, 64, 100, 257), small=100_000, calls=4_000, budget=1_800),
-    "deep": Tier(delta=5e-4, vocab=(2, 5, 17, 64, 100, 257, 1000), small=1_000_000, calls=20_000, budget=4 * 3600),
+    "quick": Tier(delta=1e-2, vocab=(2, 5, 17, 64, 100, 300), small=12_000, calls=800, budget=300),
+    "standard": Tier(delta=2e-3, vocab=(2, 5, 17, 64, 100, 300), small=100_000, calls=4_000, budget=1_800),
+    "deep": Tier(delta=5e-4, vocab=(2, 5, 17, 64, 100, 300, 1000), small=1_000_000, calls=20_000, budget=4 * 3600),
 }
 
 
@@ -53,7 +54,7 @@ class RunConfig:
         budget: seconds the run may take, in place of the tier's.
         timeout: seconds per call of the selector after a process's first.
         checks: names of the checks to run, all by default; α is shared among all of them either way.
-        problem: the user's own problem, in place of the main ones.
+        problem: the user's own problem, in place of the main ones; `fitted` gives it the selector's drafts and law.
         overrides: declarations that override the selector's own; None items are ignored.
 
     Raises:
@@ -95,6 +96,7 @@ class RunConfig:
             msg = "`vocab` sizes the generated problems: leave it out with a problem of your own"
             raise UsageError(msg)
         checks.select(self.checks)
+        Declaration().override(self.overrides)
 
     @property
     def settings(self) -> Settings:
@@ -110,6 +112,21 @@ class RunConfig:
             calls=tier.calls,
             problem=self.problem,
         )
+
+    def fitted(self, declaration: Declaration) -> RunConfig:
+        """Return the configuration for a selector that declares this: a problem of the user's own gets its n and law.
+
+        Raises:
+            UsageError: this kind of selector cannot be verified.
+            InvalidProblem: the user's own problem does not fit the number of drafts or their law.
+        """
+        if declaration.kind != "selector":
+            msg = f"`kind` {declaration.kind} is not provided: spectest verifies selectors of one position"
+            raise UsageError(msg)
+        if self.problem is None:
+            return self
+        own = replace(self.problem, n_drafts=declaration.n_drafts, drafting=declaration.drafting)
+        return replace(self, problem=own)
 
     @property
     def seconds(self) -> float:
@@ -131,6 +148,36 @@ def _positive(name: str, value: object) -> None:
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < math.inf:
         msg = f"`{name}` must be a positive number of seconds, got {value!r}"
         raise UsageError(msg)
+
+
+def configure(
+    *,
+    vocab: int | Iterable[int] | None = None,
+    checks: Iterable[str] | None = None,
+    **given: Any,  # noqa: ANN401 (validated by RunConfig and Declaration)
+) -> RunConfig:
+    """Return the configuration that keywords ask for; None stands for what was not given.
+
+    Args:
+        vocab: one size, or several.
+        checks: names of checks.
+        given: any other field of `RunConfig`, or of `spectest.declaration.Declaration`.
+
+    Raises:
+        UsageError: an unknown keyword, or a value out of its range.
+
+    Example:
+        >>> configure(tier="deep", vocab=7, dtype="float32", delta=None).vocab
+        (7,)
+    """
+    given = {name: value for name, value in given.items() if value is not None}
+    own = {item.name for item in fields(RunConfig)} - {"overrides"}
+    return RunConfig(
+        vocab=None if vocab is None else (vocab,) if isinstance(vocab, int) else tuple(vocab),
+        checks=None if checks is None else tuple(checks),
+        overrides={name: value for name, value in given.items() if name not in own},
+        **{name: value for name, value in given.items() if name in own},
+    )
 
 
 @dataclass(frozen=True)

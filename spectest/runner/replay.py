@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,15 +24,23 @@ _VERSION: Final = 1
 _ID_BYTES: Final = 5
 
 
+def _path() -> tuple[str, ...]:
+    return tuple(entry or str(Path.cwd()) for entry in sys.path)
+
+
 @dataclass(frozen=True)
 class Record:
-    """What a replay needs: the selector's address, the run's configuration, the case, the engine's chunk size."""
+    """What a replay needs: the selector's address, the run's configuration, the case, the engine's chunk size.
+
+    `path` is where the run found modules: a test runner adds folders of its own.
+    """
 
     address: str
     config: RunConfig
     check: str
     case: str
     cap: int | None
+    path: tuple[str, ...] = field(default_factory=_path)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict."""
@@ -43,7 +52,7 @@ class Record:
         return {
             "version": _VERSION,
             "address": self.address,
-            "directory": str(Path.cwd()),
+            "path": list(self.path),
             "check": self.check,
             "case": self.case,
             "cap": self.cap,
@@ -73,17 +82,19 @@ class Record:
         config["vocab"] = tuple(config["vocab"]) if config["vocab"] else None
         problem = Problem(**stored["problem"]) if stored["problem"] else None
         run = RunConfig(**config, problem=problem, overrides=stored["overrides"])
-        return cls(stored["address"], run, stored["check"], stored["case"], stored["cap"])
+        return cls(stored["address"], run, stored["check"], stored["case"], stored["cap"], tuple(stored["path"]))
 
 
 def save(record: Record, directory: Path = DIRECTORY) -> str | None:
     """Store a record; return its ID, None if nothing can be written there (the run's result matters more)."""
-    text = json.dumps(record.to_dict(), indent=1, sort_keys=True)
-    identity = hashlib.blake2b(text.encode(), digest_size=_ID_BYTES).hexdigest()
+    content = record.to_dict()
+    # Where modules are found differs between one process and several; the failure is the same one.
+    identifying = json.dumps({key: content[key] for key in content if key != "path"}, sort_keys=True)
+    identity = hashlib.blake2b(identifying.encode(), digest_size=_ID_BYTES).hexdigest()
     try:
         directory.mkdir(parents=True, exist_ok=True)
         temporary = directory / f"{identity}.{os.getpid()}.tmp"
-        temporary.write_text(text)
+        temporary.write_text(json.dumps(content, indent=1, sort_keys=True))
         temporary.replace(directory / f"{identity}.json")
     except OSError:
         return None

@@ -5,31 +5,23 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from spectest.checks.base import Shared
-from spectest.checks.result import CaseResult
-from spectest.runner.case import run_case
-from spectest.runner.config import RunConfig, plan
-from spectest.runner.replay import Record, replay, save
+from spectest.runner.config import configure, plan
+from spectest.runner.judge import Judge
 from spectest.runner.report import Report
 from spectest.runner.sessions import Opener, cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from spectest.checks.result import CaseResult
     from spectest.engine import Session
     from spectest.problem import Problem
-    from spectest.runner.config import Planned
+    from spectest.runner.config import Planned, RunConfig
 
 _WORKERS: Final = 2
-#: A selector lost (hung, or its process ended) this often before it ever passed anything is not called again.
-_LOST_AT_MOST: Final = 2
-#: ... and this often in all.
-_LOST_IN_ALL: Final = 8
-#: Failures run again in a fresh process, to tell those that depend on earlier calls: the first of each check.
-_CONFIRMED: Final = 4
 
 
 class Observer(Protocol):
@@ -65,20 +57,14 @@ class Silent:
 class _State:
     """What the workers of a run share."""
 
+    judge: Judge
+    deadline: float
     waiting: deque[Planned]
+    sessions: list[Session]
     results: dict[Planned, CaseResult | None] = field(default_factory=dict)
-    caps: dict[Planned, int] = field(default_factory=dict)
-    sessions: list[Session] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
     error: BaseException | None = None
     stopped: bool = False
-
-    @property
-    def given_up(self) -> bool:
-        """Whether calling the selector again would only cost time."""
-        found = [result for result in self.results.values() if result is not None]
-        lost = sum(result.lost for result in found)
-        return lost >= _LOST_IN_ALL or (lost >= _LOST_AT_MOST and lost == len(found))
 
 
 class Run:
@@ -115,41 +101,48 @@ class Run:
         """
         threads = max(1, cores() // self._workers)
         first = self._opener.open(threads)
-        state = _State(deque(self._in_order()), sessions=[first])
-        self._observer.planned(self._plan)
         if self._opener.local or first.loaded.declaration.device != "cpu":
             self._workers = 1
-        deadline = time.monotonic() + self._config.seconds
-        shared = Shared()
         interrupted = False
-        pool = [
-            threading.Thread(target=self._work, args=(state, shared, deadline, threads, index), daemon=True)
-            for index in range(self._workers)
-        ]
         try:
-            if self._workers == 1:
-                self._work(state, shared, deadline, threads, 0)
-            else:
-                for worker in pool:
-                    worker.start()
-                while any(worker.is_alive() for worker in pool):
-                    for worker in pool:
-                        worker.join(0.1)
-        except KeyboardInterrupt:
-            interrupted = state.stopped = True
+            self._config = self._config.fitted(first.loaded.declaration)
+            judge = Judge(self._opener, self._config)
+            deadline = time.monotonic() + self._config.seconds
+            state = _State(judge, deadline, deque(self._in_order()), sessions=[first])
+            self._observer.planned(self._plan)
+            try:
+                self._all(state, threads)
+            except KeyboardInterrupt:
+                interrupted = state.stopped = True
+            finally:
+                for session in state.sessions[1:]:
+                    session.close()
         finally:
-            for session in state.sessions:
-                session.close()
+            first.close()
         if state.error is not None:
             raise state.error
-        return self._report(state, first, interrupted=interrupted)
+        return self._report(state, interrupted=interrupted)
+
+    def _all(self, state: _State, threads: int) -> None:
+        if self._workers == 1:
+            self._work(state, threads, 0)
+            return
+        pool = [
+            threading.Thread(target=self._work, args=(state, threads, index), daemon=True)
+            for index in range(self._workers)
+        ]
+        for worker in pool:
+            worker.start()
+        while any(worker.is_alive() for worker in pool):
+            for worker in pool:
+                worker.join(0.1)
 
     def _in_order(self) -> list[Planned]:
         """Return the cases as they are run: smoke first, then the longest, so that the workers end together."""
         smoke = [item for item in self._plan if item.check == "smoke"]
         return smoke + sorted((item for item in self._plan if item.check != "smoke"), key=lambda item: -item.cost)
 
-    def _work(self, state: _State, shared: Shared, deadline: float, threads: int, index: int) -> None:
+    def _work(self, state: _State, threads: int, index: int) -> None:
         try:
             if index > 0:
                 session = self._opener.open(threads)
@@ -157,11 +150,11 @@ class Run:
                     state.sessions.append(session)
             session = state.sessions[0] if index == 0 else session
             while (planned := self._next(state)) is not None:
-                self._one(planned, state, shared, session, deadline)
+                self._one(planned, state, session)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:
-            # A worker that ended without a word would leave cases out of the report: raised again by `execute`.
+        except BaseException as error:  # noqa: BLE001 (raised again by `execute`)
+            # A worker that ended without a word would leave cases out of the report.
             # After an interrupt its session was closed under it, and its error says nothing.
             with state.lock:
                 if not state.stopped:
@@ -174,43 +167,32 @@ class Run:
                 return None
             return state.waiting.popleft()
 
-    def _one(self, planned: Planned, state: _State, shared: Shared, session: Session, deadline: float) -> None:
+    def _one(self, planned: Planned, state: _State, session: Session) -> None:
         with state.lock:
-            given_up = state.given_up
             ahead = planned.cost + sum(item.cost for item in state.waiting)
-        if given_up:
-            detail = "not run: the selector hung or ended its process too often"
-            result: CaseResult | None = CaseResult(planned.check, planned.case, "inconclusive", detail)
-        else:
-            left = max(0.0, deadline - time.monotonic()) * self._workers
-            seconds = left * planned.cost / ahead if ahead else left
-            result, largest = run_case(
-                planned,
-                self._config,
-                session,
-                shared=shared,
-                seconds=max(seconds, 0.2),
-                progress=lambda samples, total: self._observer.progress(planned, samples, total),
-            )
-            with state.lock:
-                state.caps[planned] = largest
+        left = max(0.0, state.deadline - time.monotonic()) * self._workers
+        result = state.judge.run(
+            planned,
+            session,
+            seconds=max(left * planned.cost / ahead if ahead else left, 0.2),
+            progress=lambda samples, total: self._observer.progress(planned, samples, total),
+        )
         with state.lock:
             state.results[planned] = result
         self._observer.finished(planned, result)
 
-    def _report(self, state: _State, session: Session, *, interrupted: bool) -> Report:
-        loaded = session.loaded
+    def _report(self, state: _State, *, interrupted: bool) -> Report:
+        loaded = state.sessions[0].loaded
         cases = []
-        confirmed: set[str] = set()
         for planned in self._plan:
             result = state.results.get(planned)
             if result is None:
                 continue
-            if result.verdict == "fail" and self._opener.address is not None:
-                first = planned.check not in confirmed and len(confirmed) < _CONFIRMED
-                confirmed.add(planned.check)
-                result = self._recorded(planned, result, state.caps.get(planned), confirm=first and not interrupted)
-            cases.append(result)
+            try:
+                cases.append(state.judge.recorded(planned, result, confirm=not interrupted))
+            except KeyboardInterrupt:
+                interrupted = True
+                cases.append(state.judge.recorded(planned, result, confirm=False))
         environment: dict[str, Any] = {
             **loaded.environment,
             "tier": self._config.tier,
@@ -219,18 +201,6 @@ class Run:
             "isolated": not self._opener.local,
         }
         return Report(loaded.name, self._config.alpha, tuple(cases), environment, interrupted)
-
-    def _recorded(self, planned: Planned, result: CaseResult, cap: int | None, *, confirm: bool) -> CaseResult:
-        """Store a failure for `spectest replay`; where asked, see whether it comes back in a fresh process."""
-        assert self._opener.address is not None
-        record = Record(self._opener.address, self._config, planned.check, planned.case, cap or None)
-        identity = save(record)
-        if confirm and not result.lost:
-            again = replay(record)
-            if again is not None and again.verdict != "fail":
-                note = "\nstateful: it did not come back in a fresh process, so it depends on earlier calls"
-                result = replace(result, stateful=True, detail=result.detail + note)
-        return replace(result, replay=identity)
 
 
 def verify(
@@ -281,20 +251,23 @@ def verify(
     Raises:
         UsageError: the selector cannot be called at all, or an argument is out of range.
     """
-    overrides = {"drafting": drafting, "n_drafts": n_drafts, "scheme": scheme, "device": device, **declared}
     if problem is not None:
-        overrides |= {"drafting": problem.drafting, "n_drafts": problem.n_drafts}
-    config = RunConfig(
+        drafting, n_drafts = problem.drafting, problem.n_drafts
+    config = configure(
         tier=tier,
         alpha=alpha,
         beta=beta,
         delta=delta,
         seed=seed,
-        vocab=None if vocab is None else (vocab,) if isinstance(vocab, int) else tuple(vocab),
+        vocab=vocab,
         budget=budget,
         timeout=timeout,
-        checks=None if checks is None else tuple(checks),
+        checks=checks,
         problem=problem,
-        overrides=overrides,
+        drafting=drafting,
+        n_drafts=n_drafts,
+        scheme=scheme,
+        device=device,
+        **declared,
     )
     return Run(selector, config).execute()

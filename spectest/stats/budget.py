@@ -46,11 +46,9 @@ def split_alpha(alpha: float, weights: Mapping[str, float]) -> dict[str, float]:
         if weight <= 0:
             msg = f"`weights` must be positive, got {weight!r} for {name!r}; leave out what is not tested"
             raise ValueError(msg)
-    total = math.fsum(numbers.values())  # correctly rounded, hence the same in any order
-    if not math.isfinite(total):
-        msg = f"`weights` must have a finite sum, got {total}"
-        raise ValueError(msg)
-    return {name: level * (weight / total) * (1 - _HEADROOM) for name, weight in numbers.items()}
+    largest = max(numbers.values())
+    total = math.fsum(weight / largest for weight in numbers.values())  # correctly rounded: the same in any order
+    return {name: level * (weight / largest / total) * (1 - _HEADROOM) for name, weight in numbers.items()}
 
 
 def stages(alpha: float, *, first: float = 1e-3) -> tuple[float, ...]:

@@ -17,7 +17,7 @@ MOST_SAMPLES: Final = 10**15
 _SUM_TOLERANCE: Final = 1e-6
 
 
-class UnreachableDeviation(ValueError):  # noqa: N818 (named like the project's other errors)
+class UnreachableDeviation(ValueError):
     """No number of samples finds a deviation that small."""
 
 

@@ -200,9 +200,9 @@ def coin_rounds_to_one(p: Tensor, q: Tensor, ids: Tensor, uniforms: Tensor) -> T
 @defect("law")
 def seeded_by_drafts(p: Tensor, q: Tensor, ids: Tensor, generator: Generator) -> Tensor:
     """Uniforms hashed from the drafted ids: equal drafts get equal coins in every row."""
-    primes = torch.tensor([7919, 104729, 1299709])[: ids.shape[1]]
-    key = (ids * primes).sum(1, keepdim=True).double() + 1
-    return _verify(p, q, ids, (key * 0.6180339887498949 * torch.arange(1, ids.shape[1] + 2)).remainder(1))
+    n = ids.shape[1]
+    key = (ids * 7919 * torch.arange(1, n + 1) ** 2).sum(1, keepdim=True).double() + 1
+    return _verify(p, q, ids, (key * 0.6180339887498949 * torch.arange(1, n + 2)).remainder(1))
 
 
 # --- which law is verified ---------------------------------------------------------------------------------------

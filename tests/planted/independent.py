@@ -147,7 +147,7 @@ class Batch:
 
 def sample(select: Callable[..., Any], names: tuple[str, ...], size: int) -> tuple[Ids, Ids]:
     """Return (tokens, drafts) of one call, or of some of 4000 rows where the vocabulary is large."""
-    chunk = 4000 if PROBLEMS[names[0]][0].size > 100 else size
+    chunk = min(4000, size) if PROBLEMS[names[0]][0].size > 100 else size
     batch = Batch(select, names, chunk)
     tokens, drafts = [], []
     for _ in range(size // chunk):

@@ -42,8 +42,8 @@ def of_kind(*kinds: str) -> list[str]:
 def size_for(select: Callable[..., Any], name: str) -> int:
     """Return how many rows are affordable."""
     if not Batch(select, ("trivial",), 1).declared.batched:
-        return 4_000
-    return SIZE if PROBLEMS[name][0].size < 100 else 16_000
+        return 3_000
+    return SIZE if PROBLEMS[name][0].size < 100 else 12_000
 
 
 def conforms(out: object, size: int, vocab: int) -> bool:
@@ -97,11 +97,10 @@ def test_correct_protocol(name: str) -> None:
     assert deviation(tokens[1::2], "other")[0] > SOUND
 
 
-@pytest.mark.parametrize("name", of_kind("law", "support"))
+# rounding q to bfloat16 is too mild for an unpaired test: it has one of its own
+@pytest.mark.parametrize("name", [name for name in of_kind("law", "support") if name != "draft_in_bfloat16"])
 def test_biased(name: str) -> None:
     """Biased on the problem it needs; noticeably so unless it is marked mild."""
-    if name == "draft_in_bfloat16":
-        pytest.skip("too mild for an unpaired test: see test_draft_in_bfloat16")
     select = getattr(defective, name)
     needs = defective.NEEDS.get(name, "generic")
     tokens, _ = sample(select, (needs,), 2 * size_for(select, needs))
@@ -122,7 +121,18 @@ def test_draft_in_bfloat16() -> None:
     exact = batch.call(defective._correct, seed=1).numpy()
     changed = rounded != exact
     gained, lost = (np.bincount(tokens[changed], minlength=10) for tokens in (rounded, exact))
-    assert (np.abs(gained - lost) / np.sqrt(gained + lost + 1)).max() > 8
+    assert (np.abs(gained - lost) / np.sqrt(gained + lost + 1)).max() > 6
+
+
+@pytest.mark.parametrize("kind", ["law", "support", "rows", "dependence", "determinism", "state", "acceptance"])
+def test_answers_everywhere(kind: str) -> None:
+    """What is wrong with these is never an exception or the form of the answer, on whatever problem."""
+    module = load("defective")
+    for name in of_kind(kind):
+        select = getattr(module, name)
+        for problem in PROBLEMS:
+            vocab = 256 if name == "ids_wrap_at_256" else PROBLEMS[problem][0].size
+            assert conforms(Batch(select, (problem,), 9).call(select), 9, vocab), (name, problem)
 
 
 @pytest.mark.parametrize("name", sorted(defective.MILD))
@@ -174,7 +184,7 @@ def test_wrong_rows(name: str) -> None:
 def test_dependent_rows(name: str) -> None:
     """Each row alone has the target law, two rows together do not, unless the selector is correct."""
     select = getattr(defective, name)
-    pairs = sample_calls(select, "small", 2, 3000)
+    pairs = sample_calls(select, "small", 2, 2000)
     assert min(deviation(pairs[:, 0], "small")[0], deviation(pairs[:, 1], "small")[0]) > SOUND
     batch = Batch(select, ("small",), 1000)
     batch.ids[:] = 1

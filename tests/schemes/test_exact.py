@@ -32,8 +32,18 @@ GOLDEN: list[tuple[str, tuple[Law, Law], int, str, str]] = [
 
 #: Draft uniform(3), n = 2, target (first, x, 1 - first - x): single draft and recursive rejection.
 PANELS = [
-    (Fraction(1, 3), "0 1/18 1/9 1/6 2/9 1/3 5/9 2/3", "2/3 13/18 7/9 5/6 8/9 1 7/9 2/3", "7/9 22/27 23/27 8/9 25/27 1 23/27 7/9"),  # fmt: skip  # noqa: E501
-    (Fraction(1, 6), "0 1/6 5/18 1/3 7/18 5/9 13/18 5/6", "1/2 2/3 7/9 5/6 5/6 7/9 11/18 1/2", "2/3 7/9 23/27 8/9 17/18 23/27 20/27 2/3"),  # fmt: skip  # noqa: E501
+    (
+        Fraction(1, 3),
+        "0 1/18 1/9 1/6 2/9 1/3 5/9 2/3",
+        "2/3 13/18 7/9 5/6 8/9 1 7/9 2/3",
+        "7/9 22/27 23/27 8/9 25/27 1 23/27 7/9",
+    ),
+    (
+        Fraction(1, 6),
+        "0 1/6 5/18 1/3 7/18 5/9 13/18 5/6",
+        "1/2 2/3 7/9 5/6 5/6 7/9 11/18 1/2",
+        "2/3 7/9 23/27 8/9 17/18 23/27 20/27 2/3",
+    ),
 ]
 
 
@@ -170,9 +180,7 @@ def test_without_replacement_two_exact_routes_agree(vocab: int, n: int) -> None:
 
 
 def test_a_thousand_tokens_and_three_drafts_have_an_exact_acceptance() -> None:
-    values = [
-        REJECTION.acceptance(Problem(*zipf(1000), n, "without_replacement")) for n in (1, 2, 3)
-    ]
+    values = [REJECTION.acceptance(Problem(*zipf(1000), n, "without_replacement")) for n in (1, 2, 3)]
     assert values == sorted(values)
     assert values[-1] < 1
     replaced = REJECTION.acceptance(Problem(*zipf(1000), 3))

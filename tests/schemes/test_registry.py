@@ -77,7 +77,7 @@ def test_a_problem_the_scheme_is_not_for_is_refused() -> None:
 def test_a_law_the_scheme_does_not_have_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(DRAFTING, "borrowed", DRAFTING["with_replacement"])
     problem = Problem([0.5, 0.5], [0.5, 0.5], 2, "borrowed")
-    with pytest.raises(UsageError, match="`drafting` of recursive_rejection must be one of .*, got 'borrowed'"):
+    with pytest.raises(UsageError, match=r"`drafting` of recursive_rejection must be one of .*, got 'borrowed'"):
         schemes.get("recursive_rejection").acceptance(problem)
 
 

@@ -137,7 +137,10 @@ def test_planted_defects_are_found(seed: int) -> None:
     """What passes above has power: drafts of the other law (TV .07 and .12) and a classic bug (TV .14)."""
     rng = np.random.default_rng(seed)
     laws = (np.array(exact.P6[0], dtype=np.float64), np.tile(np.array(exact.P6[1], dtype=np.float64), (2, 1)))
-    for drafting, selecting in (("with_replacement", "without_replacement"), ("without_replacement", "with_replacement")):
+    for drafting, selecting in (
+        ("with_replacement", "without_replacement"),
+        ("without_replacement", "with_replacement"),
+    ):
         drawn = batch(rng, drafting, laws, DRAWS)
         tokens = schemes.get("recursive_rejection", drafting=selecting).select(
             *drawn.tensors(expanded=False), generator(seed)
@@ -163,9 +166,14 @@ class EdgeUniforms:
 @pytest.mark.parametrize("value", [0.0, 2.0**-53, 0.5, 1 - 2.0**-53])
 @pytest.mark.parametrize("expanded", [False, True])
 @pytest.mark.parametrize(("name", "law"), CASES)
-def test_no_token_of_target_probability_zero(
-    name: str, law: str, expanded: bool, value: float, seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:  # fmt: skip
+def test_no_token_of_target_probability_zero(  # noqa: PLR0917
+    name: str,
+    law: str,
+    expanded: bool,  # noqa: FBT001 (a parameter of the test)
+    value: float,
+    seed: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     rng, scheme = np.random.default_rng(seed), schemes.get(name, drafting=law)
     monkeypatch.setattr("spectest.schemes.rejection_plans.uniforms", EdgeUniforms(value))
     monkeypatch.setattr("spectest.schemes.sampling.uniforms", EdgeUniforms(value))
@@ -262,3 +270,20 @@ def test_expanded_rows_are_never_materialised(law: str, seed: int) -> None:
     ids = torch.from_numpy(rng.integers(0, vocab - 3, (rows, 1)) + np.arange(3))
     tokens = scheme.select(target.expand(rows, -1), draft.expand(rows, 3, -1), ids, generator(seed))
     assert bool((target[tokens] > 0).all())
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("expanded", [False, True])
+@pytest.mark.parametrize(("name", "law"), CASES)
+def test_law_and_acceptance_on_cuda(name: str, law: str, expanded: bool, seed: int) -> None:  # noqa: FBT001
+    rng, scheme = np.random.default_rng(seed), schemes.get(name, drafting=law)
+    for vocab in (1, 5, 257, 4096):
+        drawn = batch(rng, law, random_laws(rng, law, vocab), 20_000 if vocab < 1000 else 2_000)
+        target, draft, ids = (tensor.cuda() for tensor in (drawn.target, drawn.draft, drawn.ids))
+        rows = len(ids)
+        target, draft = target.expand(rows, -1), draft.expand(rows, -1, -1)
+        if not expanded:
+            target, draft = target.contiguous(), draft.contiguous()
+        tokens = scheme.select(target, draft, ids, torch.Generator("cuda").manual_seed(seed))
+        assert tokens.device == ids.device
+        check(scheme, drawn, tokens.cpu())

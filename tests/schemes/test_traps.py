@@ -47,7 +47,9 @@ def test_order_of_different_drafters_matters() -> None:
 def test_order_of_equal_drafters_does_not(rng: np.random.Generator) -> None:
     target, draft = laws(rng, 6), laws(rng, 6)
     independent = Problem(target, np.tile(draft, (3, 1)), 3, "independent")
-    assert REJECTION.acceptance(independent) == pytest.approx(REJECTION.acceptance(Problem(target, draft, 3)), abs=1e-14)
+    assert REJECTION.acceptance(independent) == pytest.approx(
+        REJECTION.acceptance(Problem(target, draft, 3)), abs=1e-14
+    )
 
 
 def test_a_second_drafter_can_be_worse_than_the_better_one_alone() -> None:

@@ -90,9 +90,7 @@ class TestLevel:
         p = LAWS[name]
         trials = 4000
         tallies = RNG.multinomial(20_000, p, size=trials)
-        p_values = np.array(
-            [chi_squared_test(c, p, alpha=1e-3, tolerance=tolerance).p_value for c in tallies]
-        )
+        p_values = np.array([chi_squared_test(c, p, alpha=1e-3, tolerance=tolerance).p_value for c in tallies])
         for level in (0.3, 0.1, 0.01, 1e-3):
             assert frequency_is_at_most(int((p_values <= level).sum()), trials, level * 1.03), level
         if tolerance == 0:  # close to uniform from below too: the test is not merely timid
@@ -143,10 +141,7 @@ class TestLevel:
         """Laws at the very edge of the tolerance: evenly spread, or all in one of the rarest cells."""
         p = np.r_[np.full(4, 0.02), 0.92]
         tolerance, samples, trials = 0.03, 20_000, 3000
-        if concentrated:
-            direction = np.array([1.0, 0.0, 0.0, 0.0, -1.0])
-        else:
-            direction = plugged(p)
+        direction = np.array([1.0, 0.0, 0.0, 0.0, -1.0]) if concentrated else plugged(p)
         truth = p + direction * tolerance / np.sqrt((direction**2 / p).sum())
         assert ((truth - p) ** 2 / p).sum() == pytest.approx(tolerance**2)
         alarms = [
@@ -154,6 +149,26 @@ class TestLevel:
             for c in RNG.multinomial(samples, truth, size=trials)
         ]
         assert frequency_is_at_most(sum(alarms), trials, 1e-2)
+
+    def test_tolerated_law_by_enumeration(self) -> None:
+        """All that is tolerated put into one rare cell: the plain non-central law is three times too small here."""
+        p, tolerance, samples = np.array([0.01, 0.01, 0.98]), 0.025, 10_000
+        direction = np.array([1.0, 0.0, -1.0])
+        truth = p + direction * tolerance / np.sqrt((direction**2 / p).sum())
+        outcomes, mass = most_outcomes(samples, tuple(truth))
+        tests = [chi_squared_test(c, p, alpha=1e-3, tolerance=tolerance) for c in outcomes]
+        p_values = np.array([test.p_value for test in tests])
+        for level in (1e-2, 1e-3, 1e-5, 1e-6):
+            assert mass[p_values <= level].sum() <= level * 1.02, level
+        plain = scipy_stats.ncx2.sf([test.statistic for test in tests], 2, samples * tolerance**2)
+        assert mass[plain <= 1e-6].sum() > 2e-6
+
+    def test_tolerance_pools_more(self) -> None:
+        """Cells of less than 16·tolerance² would let tolerated laws be much wider than the null."""
+        p = np.r_[np.full(4, 0.01), np.full(6, 0.16)]
+        counts = np.rint(10**6 * p).astype(np.int64)
+        assert chi_squared_test(counts, p, alpha=1e-6, tolerance=0.02).cells == 10
+        assert chi_squared_test(counts, p, alpha=1e-6, tolerance=0.03).cells == 8
 
     def test_tolerance_is_needed(self) -> None:
         p, samples = LAWS["uniform"], 2_000_000
@@ -183,7 +198,9 @@ class TestPower:
             low, high = 0.0, 1e5
             for _ in range(100):
                 middle = (low + high) / 2
-                low, high = (low, middle) if scipy_stats.ncx2.cdf(critical, cells - 1, middle) < 1e-3 else (middle, high)
+                low, high = (
+                    (low, middle) if scipy_stats.ncx2.cdf(critical, cells - 1, middle) < 1e-3 else (middle, high)
+                )
             p = np.full(cells, 1 / cells)
             found = chi_squared_samples(p, delta=delta, alpha=1e-9, beta=1e-3)
             assert found == pytest.approx(high / (4 * delta**2), rel=1e-4)
@@ -233,13 +250,15 @@ class TestPower:
     def test_hidden_deviation_is_counted(self) -> None:
         """Deviation inside pooled cells shifts no pooled count; what is certified must exceed it."""
         p = np.r_[np.full(10, 0.09), np.full(100, 0.001)]
-        samples = 20_000  # rare cells are expected 20 times: pooled by fives
+        samples = 21_000  # rare cells are expected 21 times: pooled by fives
         truth = p.copy()
-        truth[10:] *= np.tile([2.0, 0.0], 50)
+        truth[10:] *= np.tile([2.0, 0.0, 2.0, 0.0, 1.0], 20)
         hidden = np.abs(truth - p).sum() / 2
-        missed = [not chi_squared_test(c, p, alpha=1e-6).rejected for c in RNG.multinomial(samples, truth, size=20)]
-        assert any(missed)
-        assert chi_squared_detectable(p, samples=samples, alpha=1e-6, beta=1e-3) > hidden
+        assert hidden == pytest.approx(0.04)
+        for counts in RNG.multinomial(samples, truth, size=20):
+            result = chi_squared_test(counts, p, alpha=1e-9)
+            assert (result.cells, result.rejected) == (30, False)
+        assert chi_squared_detectable(p, samples=samples, alpha=1e-6, beta=1e-3) > hidden + 0.02
 
     def test_nearly_one_hot(self) -> None:
         """Pooling to 100 would leave one cell; the likeliest cell is tested against the rest instead."""
@@ -279,8 +298,12 @@ class TestEdges:
         assert chi_squared_detectable([1.0], samples=0, alpha=1e-9, beta=1e-3) == 0.0
 
     def test_unreachable(self) -> None:
-        with pytest.raises(UnreachableDeviation, match="`delta` 0.001 is out of reach"):
-            chi_squared_samples(LAWS["uniform"], delta=1e-3, alpha=1e-9, beta=1e-3, tolerance=0.01)
+        with pytest.raises(UnreachableDeviation, match=r"`delta` must exceed 0\.005, the deviation that `tolerance`"):
+            chi_squared_samples(LAWS["uniform"], delta=5e-3, alpha=1e-9, beta=1e-3, tolerance=0.01)
+        with pytest.raises(UnreachableDeviation, match="`delta` 1e-09 is out of reach"):
+            chi_squared_samples(LAWS["uniform"], delta=1e-9, alpha=1e-9, beta=1e-3)
+        barely = chi_squared_samples(LAWS["uniform"], delta=5.01e-3, alpha=1e-9, beta=1e-3, tolerance=0.01)
+        assert barely > 1e9
 
     def test_to_dict_is_json(self) -> None:
         result = chi_squared_test([5, 5, 1], [0.5, 0.5, 0.0], alpha=1e-6)
@@ -311,15 +334,13 @@ class TestEdges:
     def test_design_validation(self) -> None:
         with pytest.raises(ValueError, match="`samples` must be an integer of at least 0, got -1"):
             chi_squared_detectable([1.0], samples=-1, alpha=0.1, beta=0.1)
-        with pytest.raises(ValueError, match="`delta` must lie strictly between 0 and 1, got 1.5"):
+        with pytest.raises(ValueError, match=r"`delta` must lie strictly between 0 and 1, got 1\.5"):
             chi_squared_samples([1.0], delta=1.5, alpha=0.1, beta=0.1)
 
 
 def most_outcomes(samples: int, p: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Return outcomes of a three-cell multinomial that hold all but 1e-9 of the mass, and their probabilities."""
-    ranges = [
-        np.arange(*scipy_stats.binom.ppf([1e-10, 1 - 1e-10], samples, each).astype(int) + [0, 1]) for each in p[:2]
-    ]
+    ranges = [np.arange(*scipy_stats.binom.ppf([1e-10, 1 - 1e-10], samples, each).astype(int)) for each in p[:2]]
     first, second = (axis.ravel() for axis in np.meshgrid(*ranges, indexing="ij"))
     outcomes = np.stack([first, second, samples - first - second], axis=1)
     outcomes = outcomes[outcomes[:, 2] >= 0]

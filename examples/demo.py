@@ -1,0 +1,36 @@
+"""The demonstration: verify transformers as published, then the same with a defect planted around it.
+
+Exits 0 if the first passes and the second fails, as they should.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+REPORTS = Path("reports")
+HERE = Path(__file__).parent
+CONFORMS, FAILED = 0, 1
+STEPS = (
+    ("transformers, as published", "spectest.adapters.transformers:speculative_sampling", "transformers", CONFORMS),
+    ("the same with a planted defect", f"{HERE / 'broken_transformers.py'}:wrong_temperature", "defect", FAILED),
+)
+
+
+def main() -> int:
+    """Run both verifications with the command a user would type."""
+    REPORTS.mkdir(exist_ok=True)
+    outcomes = []
+    for title, address, name, expected in STEPS:
+        report = REPORTS / f"{name}.json"
+        command = ["spectest", "verify", address, "--json", str(report)]
+        print(f"\n== {title}\n$ {' '.join(command)}\n", flush=True)  # noqa: T201 (this is what it is for)
+        code = subprocess.run([sys.executable, "-m", *command], check=False).returncode  # noqa: S603 (our own command)
+        outcomes.append(code == expected)
+        print(f"exit code {code}, expected {expected}; report in {report}", flush=True)  # noqa: T201
+    return 0 if all(outcomes) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""Judging the cases of one selector: what they share, when to give up on it, and the record of each failure."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from spectest.checks.base import Shared
+from spectest.checks.result import CaseResult
+from spectest.errors import SpectestError
+from spectest.runner.case import run_case
+from spectest.runner.replay import Record, replay, save
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from spectest.engine import Session
+    from spectest.runner.config import Planned, RunConfig
+    from spectest.runner.sessions import Opener
+
+#: A selector lost (hung, or its process ended) this often before it ever passed anything is not called again.
+_LOST_AT_MOST: Final = 2
+#: ... and this often in all.
+_LOST_IN_ALL: Final = 8
+#: Failures run again in a fresh process, to tell those that depend on earlier calls: the first of each check.
+_CONFIRMED: Final = 4
+
+
+class Judge:
+    """What the cases of one selector share in this process; safe to use from several threads.
+
+    Args:
+        opener: of the selector.
+        config: of the run, fitted to the selector's declaration.
+    """
+
+    def __init__(self, opener: Opener, config: RunConfig) -> None:
+        self._opener = opener
+        self._config = config
+        self._shared = Shared()
+        self._lock = threading.Lock()
+        self._judged = 0
+        self._lost = 0
+        self._caps: dict[Planned, int] = {}
+        self._confirmed: set[str] = set()
+
+    def run(
+        self,
+        planned: Planned,
+        session: Session,
+        *,
+        seconds: float,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> CaseResult | None:
+        """Run one case within `seconds`; None where it says nothing about this kind of selector.
+
+        Raises:
+            SpectestError: the case cannot be run as asked for, such as an unknown scheme.
+        """
+        with self._lock:
+            given_up = self._lost >= _LOST_IN_ALL or (self._lost >= _LOST_AT_MOST and self._lost == self._judged)
+        if given_up:
+            detail = "not run: the selector hung or ended its process too often"
+            return CaseResult(planned.check, planned.case, "inconclusive", detail)
+        result, largest = run_case(
+            planned, self._config, session, shared=self._shared, seconds=seconds, progress=progress
+        )
+        with self._lock:
+            self._caps[planned] = largest
+            self._judged += result is not None
+            self._lost += result is not None and result.lost
+        return result
+
+    def recorded(self, planned: Planned, result: CaseResult, *, confirm: bool = True) -> CaseResult:
+        """Store a failure for `spectest replay`; with `confirm`, see whether it comes back in a fresh process.
+
+        A result that is no failure, and one of a selector without an address, is returned as it is.
+        """
+        if result.verdict != "fail" or self._opener.address is None:
+            return result
+        with self._lock:
+            first = planned.check not in self._confirmed and len(self._confirmed) < _CONFIRMED
+            self._confirmed.add(planned.check)
+        record = Record(
+            self._opener.address, self._config, planned.check, planned.case, self._caps.get(planned) or None
+        )
+        result = replace(result, replay=save(record))
+        if confirm and first and not result.lost and _passes(record):
+            note = "\nstateful: it did not come back in a fresh process, so it depends on earlier calls"
+            result = replace(result, stateful=True, detail=result.detail + note)
+        return result
+
+
+def _passes(record: Record) -> bool:
+    try:
+        again = replay(record)
+    except SpectestError:  # what cannot be run again has not been seen to pass
+        return False
+    return again is not None and again.verdict != "fail"
