@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -43,6 +43,9 @@ def drafting_rule(name: object) -> DraftingRule:
         msg = f"`drafting` must be one of {', '.join(DRAFTING)}, got {name!r}"
         raise InvalidProblem(msg)
     return DRAFTING[name]
+
+
+_ROUNDING: Final = 2.0**-50
 
 
 def _sum_tolerance(values: NDArray[Any]) -> float:
@@ -86,7 +89,8 @@ def as_law(values: ArrayLike, *, name: str) -> NDArray[np.float64]:
         got = float(totals.flat[int(np.abs(totals - 1).argmax())])
         msg = f"`{name}` must sum to 1, got {got:.9g}; divide it by its sum first"
         raise InvalidProblem(msg)
-    law /= totals
+    # A law that sums to 1 as well as rounding allows is left as it is, so that a validated law survives validation.
+    law /= np.where(np.abs(totals - 1) <= _ROUNDING, 1.0, totals)
     return law
 
 

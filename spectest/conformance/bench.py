@@ -172,10 +172,13 @@ class CheckCase:
     def __call__(self, selector: Selector) -> None:
         """Run the case on a selector; what is inconclusive fails as well, saying so."""
         __tracebackhide__ = True
+        refused = ""
         try:
             result = self._benches.get(selector, self._config).run(self._planned)
         except SpectestError as error:
-            pytest.fail(f"cannot be verified: {' '.join(str(error).split())}", pytrace=False)
+            refused = " ".join(str(error).split())
+        if refused:  # outside of the handler, whose error pytest would print as well
+            pytest.fail(f"cannot be verified: {refused}", pytrace=False)
         if result is None:
             pytest.skip(f"{self!r} says nothing about a selector that declares this")
         if result.verdict == "inconclusive":

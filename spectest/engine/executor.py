@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MAX_ELEMENTS: Final = 4_000_000
 #: On a CPU, chunks that stay in cache are several times faster than the largest allowed.
 CPU_ELEMENTS: Final = 400_000
+FEW_ROWS: Final = 16
 MAX_ROWS: Final = 65_536
 #: A call is kept this short (seconds), so that progress, budget and timeout can act between calls.
 LONGEST_CALL: Final = 1.0
@@ -106,7 +107,7 @@ class Executor:
         """Yield calls whose rows all hold one problem, in chunks as large as is quick."""
         first = experiment.problems[0]
         views = self._caller.declaration.broadcast and not experiment.alternate
-        most = MAX_ROWS if views else min(MAX_ROWS, max(1, self._elements() // first.draft.size))
+        most = MAX_ROWS if views else self._rows_at_once(first.draft.size)
         most = min(most, experiment.samples, experiment.rows or experiment.cap or most)
         target, draft = self._buffers(first, most, views=views)
         stacked = self._stacked(experiment.problems) if experiment.alternate else None
@@ -128,8 +129,12 @@ class Executor:
         if stacked is None:
             self._unchanged((target, draft), self._buffers(first, int(target.shape[0]), views=views))
 
-    def _elements(self) -> int:
-        return CPU_ELEMENTS if self._caller.declaration.device.startswith("cpu") else MAX_ELEMENTS
+    def _rows_at_once(self, elements: int) -> int:
+        """Return how many rows of n·V `elements` make a good call; a few, though they leave the cache, beat single ones."""
+        allowed = max(1, MAX_ELEMENTS // elements)
+        if self._caller.declaration.device.startswith("cpu"):
+            allowed = min(allowed, max(FEW_ROWS, CPU_ELEMENTS // elements))
+        return min(MAX_ROWS, allowed)
 
     def _buffers(self, prepared: Prepared, rows: int, *, views: bool) -> tuple[Any, Any]:
         """Return (B, V) and (B, n, V) of one problem, as expanded views or contiguous."""

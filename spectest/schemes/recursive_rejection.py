@@ -51,7 +51,7 @@ def without_replacement(
     check_inputs(target_probs, draft_probs, draft_token_ids, generator)
     base, n = draft_probs[:, 0], draft_token_ids.shape[1]
     plan: Plan
-    if is_shared(target_probs, base) and True:
+    if is_shared(target_probs, base) and int((base[0] > 0).sum()) >= n:
         plan = distinct.SharedDistinctPlan(target_probs[0], base[0], n)
     else:
         plan = distinct.DenseDistinctPlan(target_probs, base)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from spectest import golden
 from spectest.golden import exact
 from spectest.golden.problems import NAMED, Case, cases
-from spectest.golden.table import Row
 from spectest.optimum import lp_oracle
 from tests.schemes import enumeration
+
+if TYPE_CHECKING:
+    from spectest.golden.table import Row
 
 COMMITTED = Path(__file__).parents[2] / "golden"
 

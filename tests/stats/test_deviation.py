@@ -35,6 +35,16 @@ def test_coverage_of_many_cells() -> None:
         assert low == 0.0
 
 
+def test_coverage_where_the_estimate_has_no_bias() -> None:
+    """Here the estimate is a binomial fraction: the interval must leave room for all of its spread."""
+    intervals = [
+        total_variation_interval([1000 - moved, moved], [1.0, 0.0], confidence=0.9)
+        for moved in RNG.binomial(1000, 0.3, size=1000).tolist()
+    ]
+    missed = sum(found.high < 0.3 for found in intervals)
+    assert not binomial_test(missed, 1000, 0.05, alpha=1e-9, alternative="greater").rejected
+
+
 def test_width_is_of_the_right_order() -> None:
     p = np.full(16, 1 / 16)
     estimate, low, high = total_variation_interval(RNG.multinomial(10**6, p), p, confidence=0.999)
