@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from spectest import optimum, schemes
-from spectest.checks.base import FIRST_STAGE, decide
+from spectest.checks.base import decide, stage_levels
 from spectest.checks.law import main_prepared, main_tally
 from spectest.checks.problems import main_names
 from spectest.checks.result import AcceptanceResult, CaseResult
 from spectest.errors import ProblemTooLarge
-from spectest.stats import binomial_detectable, binomial_interval, binomial_test, stages
+from spectest.stats import binomial_detectable, binomial_interval, binomial_test
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,7 +113,7 @@ class Acceptance:
         )
         direction: Literal["greater", "less"] = "greater" if held_to.scheme is None else "less"
         aim = held_to.best.value if held_to.scheme is None else held_to.scheme
-        level = stages(context.alpha / (1 if held_to.scheme is None else 2), first=FIRST_STAGE)[0]
+        level = stage_levels(context.alpha, 1 if held_to.scheme is None else 2)[0]
         delta = binomial_detectable(
             aim, samples=tally.samples, alpha=level, beta=settings.beta / 2, alternative=direction
         )

@@ -196,29 +196,38 @@ def decide(
     tests: Mapping[str, Callable[[Tally, float], StageTest]],
     draw: Callable[[int, float], Tally],
 ) -> Decision:
-    """Test every hypothesis at α/m by fresh-seed stages: rejected only if every stage rejects, so α multiplies.
+    """Test every hypothesis at α/m, half of it at once and half by fresh-seed stages.
+
+    A test is rejected if its first p-value is at most α/2m, so that a flagrant defect costs one sample; or if every stage
+    rejects it, the levels of the stages multiplying to α/2m. Together at most α/m, m the number of tests.
 
     Args:
         alpha: total false-alarm rate of all `tests`.
         tests: name -> test of a tally at a level.
         draw: (stage, level of one test) -> a fresh tally, stages counted from 0.
     """
-    levels = stages(alpha / len(tests), first=FIRST_STAGE)
+    share = alpha / len(tests) / 2
     standing = dict(tests)
     tallies: list[Tally] = []
     p_values = dict.fromkeys(tests, 1.0)
     final: dict[str, StageTest] = {}
-    for stage, level in enumerate(levels):
+    for stage, level in enumerate(stage_levels(alpha, len(tests))):
         tally = draw(stage, level)
         tallies.append(tally)
         results = {name: test(tally, level) for name, test in standing.items()}
         for name, result in results.items():
             p_values[name] *= result.p_value
             final[name] = result
-        standing = {name: tests[name] for name, result in results.items() if result.rejected}
-        if not standing:
+        flagrant = {name: tests[name] for name, result in results.items() if stage == 0 and result.p_value <= share}
+        standing = flagrant or {name: tests[name] for name, result in results.items() if result.rejected}
+        if flagrant or not standing:
             break
     rejected = tuple(standing)
     worst = min(rejected or tests, key=p_values.__getitem__)
     samples = sum(tally.samples for tally in tallies)
     return Decision(rejected, worst, p_values[worst], final[worst], samples, tuple(tallies))
+
+
+def stage_levels(alpha: float, tests: int) -> tuple[float, ...]:
+    """Return the level of each stage of one of `tests` tests that share α."""
+    return stages(alpha / tests / 2, first=FIRST_STAGE)

@@ -12,7 +12,7 @@ from spectest.checks.pairs import pair_counts
 from spectest.checks.problems import build, rows_problems
 from spectest.checks.result import CaseResult
 from spectest.engine import Experiment
-from spectest.stats import chi_squared_detectable, chi_squared_test
+from spectest.stats import chi_squared_detectable, independence_test
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,8 +86,7 @@ class Consecutive:
                 # Calls 2k·lag + j and (2k + 1)·lag + j, j < lag: every call is in at most one pair.
                 usable = tally.outputs.shape[0] // (2 * lag) * 2 * lag
                 blocks = tally.outputs[:usable].reshape(-1, 2, lag, _ROWS)
-                counts = pair_counts(blocks[:, 0], blocks[:, 1], law.size)
-                return chi_squared_test(counts, cells, alpha=level)
+                return independence_test(pair_counts(blocks[:, 0], blocks[:, 1], law.size), alpha=level)
 
             return test
 

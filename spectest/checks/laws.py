@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from spectest.checks.base import FIRST_STAGE, Context, Decision, decide
+from spectest.checks.base import FIRST_STAGE, Context, Decision, decide, stage_levels
 from spectest.checks.result import CaseResult
 from spectest.stats import (
     UnreachableDeviation,
@@ -16,7 +16,6 @@ from spectest.stats import (
     chi_squared_test,
     merge,
     partitions,
-    stages,
     total_variation_interval,
     worst_cells,
 )
@@ -40,6 +39,9 @@ _SHOWN: Final = 5
 _TESTS_AT_MOST: Final = 1_000
 _FULL = "full table"
 _COARSE = ("rank", "ratio")
+#: Expected counts below which cells are pooled, and the mass of the lightest tail that is tested by itself.
+_POOLED_BELOW: Final = 100.0
+_LIGHTEST_TAIL: Final = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +98,7 @@ def _samples(probabilities: NDArray[np.float64], *, delta: float, alpha: float, 
 
 def law_delta(tests: LawTests, decision: Decision, settings: Settings, alpha: float, tolerance: float = 0.0) -> float:
     """Return the deviation that every stage drawn finds with probability 1 − β/2 in the worst binding test."""
-    levels = stages(alpha / len(tests.maps), first=FIRST_STAGE)
+    levels = stage_levels(alpha, len(tests.maps))
 
     def one(name: str, samples: int, level: float) -> float:
         probabilities = tests.probabilities(name)
@@ -104,13 +106,28 @@ def law_delta(tests: LawTests, decision: Decision, settings: Settings, alpha: fl
             return 1.0
         if int((probabilities > 0).sum()) <= 1:
             return min(1.0, float(np.log(2 / settings.beta)) / samples)
-        found = chi_squared_detectable(
-            probabilities, samples=samples, alpha=level, beta=settings.beta / 2, tolerance=tolerance
-        )
-        return min(1.0, found)
+        errors = {"samples": samples, "alpha": level, "beta": settings.beta / 2, "tolerance": tolerance}
+        return min(1.0, chi_squared_detectable(probabilities, **errors), _beside_tail(probabilities, **errors))
 
     drawn = zip(decision.tallies, levels, strict=False)  # later stages are drawn on suspicion only
     return max(one(name, tally.samples, level) for tally, level in drawn for name in tests.binding)
+
+
+def _beside_tail(probabilities: NDArray[np.float64], **errors: float) -> float:
+    """Return what the test of these cells and that of their tail find together.
+
+    Pooling hides what moves between a cell and the light ones pooled with it. Where those hold a mass m, all of it in a
+    tail whose own exact test finds a deviation d, at most m + d can have moved there, and as much from there: a deviation
+    of D + 2 (m + d) leaves D on the other cells, which need no pooling.
+    """
+    light = (probabilities > 0) & (probabilities * errors["samples"] < _POOLED_BELOW)
+    mass = float(probabilities[light].sum())
+    if not 0 < mass <= _LIGHTEST_TAIL:
+        return 1.0
+    rest = np.where(light, 0.0, probabilities)
+    tail = chi_squared_detectable(np.array([1 - mass, mass]), **errors)  # type: ignore[arg-type]
+    common = chi_squared_detectable(rest / rest.sum(), **errors)  # type: ignore[arg-type]
+    return float(common + 2 * (mass + tail))
 
 
 def decide_law(
@@ -224,7 +241,7 @@ def judge_groups(
 
     decision = decide(context.alpha, {name: tester(group) for group, name in enumerate(names)}, draw)
     first, settings = decision.tallies[0], context.settings
-    level = stages(context.alpha / len(names), first=FIRST_STAGE)[0]
+    level = stage_levels(context.alpha, len(names))[0]
     delta = max(
         min(1.0, chi_squared_detectable(item.problem.target, samples=max(1, int(count)), alpha=level, beta=settings.beta / 2))
         for item, count in zip(prepared, first.counts.sum(axis=1), strict=True)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def pair_counts(left: NDArray[np.int64], right: NDArray[np.int64], vocab_size: int) -> NDArray[np.int64]:
-    """Return how often each ordered pair of tokens occurs, (V·V,), for two arrays of one shape."""
+    """Return how often each ordered pair of tokens occurs, (V, V), for two arrays of one shape."""
     cells = left.ravel() * vocab_size + right.ravel()
     counts: NDArray[np.int64] = np.bincount(cells, minlength=vocab_size**2)
-    return counts
+    return counts.reshape(vocab_size, vocab_size)

@@ -174,6 +174,7 @@ _EDGES: Final[dict[str, Callable[[], tuple[Law, Law]]]] = {
 #: Edges that are tested with a main problem's sample size: implementations special-case the first two, and in the third
 #: the coins of the second and third round of rejection decide more often than on any main problem.
 FULL_SIZE_EDGES: Final = frozenset({"equal", "ties", "late-rounds"})
+NEED_SEVERAL_DRAFTS: Final = frozenset({"one-draft", "late-rounds"})
 
 
 def edge_names() -> tuple[str, ...]:

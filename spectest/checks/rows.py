@@ -11,7 +11,7 @@ from spectest.checks.pairs import pair_counts
 from spectest.checks.problems import build
 from spectest.checks.result import CaseResult
 from spectest.engine import Experiment
-from spectest.stats import chi_squared_detectable, chi_squared_test, dispersion_test
+from spectest.stats import chi_squared_detectable, dispersion_test, independence_test
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,8 +53,8 @@ _PAIRINGS: Final = {"neighbours": _neighbours, "two apart": _two_apart, "halves"
 
 
 class Rows:
-    """Pairs of rows against the product law, and the spread of token counts over calls (too wide: rows share noise;
-    too narrow: they are stratified or antithetic). In `residual` two tokens can only come from the residual draw.
+    """Pairs of rows, and the spread of token counts over calls (too wide: rows share noise; too narrow: they are stratified
+    or antithetic), whatever law they have: that is for `law`. In `residual` two tokens only come from the residual draw.
     """
 
     name = "rows"
@@ -92,14 +92,13 @@ class Rows:
 
         def tester(name: str) -> Callable[[Tally, float], StageTest]:
             def test(tally: Tally, level: float) -> StageTest:
-                counts = pair_counts(*_PAIRINGS[name](tally.outputs), law.size)
-                return chi_squared_test(counts, cells, alpha=level)
+                return independence_test(pair_counts(*_PAIRINGS[name](tally.outputs), law.size), alpha=level)
 
             return test
 
         def spread(tally: Tally, level: float) -> StageTest:
             counts = np.stack([(tally.outputs == token).sum(axis=1) for token in range(law.size)], axis=1)
-            return dispersion_test(counts, law, alpha=level)
+            return dispersion_test(counts, alpha=level)
 
         tests: dict[str, Callable[[Tally, float], StageTest]] = {name: tester(name) for name in _PAIRINGS}
         tests["spread"] = spread

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,11 +65,14 @@ def _load_file(path: Path) -> ModuleType:
     if not path.is_file():
         msg = f"no such file: {path}"
         raise UsageError(msg)
+    # A file called like an installed module (random.py, torch.py) must not replace it for everybody else: the module is
+    # imported before the file's folder is searched.
+    taken = path.stem in sys.modules or _means_another(path)
+    if taken and path.stem not in sys.modules:
+        _load_module(path.stem)
     folder = str(path.parent)
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    # A file called like an installed module (random.py, torch.py) must not replace it for everybody else.
-    taken = path.stem in sys.modules or path.stem in sys.stdlib_module_names
     name = f"_spectest_selector_{path.stem}" if taken else path.stem
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -87,6 +91,27 @@ def _load_file(path: Path) -> ModuleType:
     return module
 
 
+def _means_another(path: Path) -> bool:
+    """Whether `import <stem>` finds something else than the file."""
+    found = _origin(path.stem)
+    return path.stem in sys.stdlib_module_names or (found is not None and found != path)
+
+
+def _origin(module: str) -> Path | None:
+    """Return the file in which a fresh process with the same `sys.path` would find a module; nothing is imported."""
+    where, spec, name = None, None, ""
+    for part in module.split("."):
+        name = f"{name}.{part}" if name else part
+        try:
+            spec = PathFinder.find_spec(name, where)
+        except (ImportError, ValueError):
+            return None
+        if spec is None:
+            return None
+        where = spec.submodule_search_locations
+    return Path(spec.origin).resolve() if spec is not None and spec.has_location and spec.origin else None
+
+
 def _one_line(error: BaseException) -> str:
     first = str(error).strip().splitlines()
     return f"{type(error).__name__}: {first[0]}" if first else type(error).__name__
@@ -95,7 +120,7 @@ def _one_line(error: BaseException) -> str:
 def address_of(function: Callable[..., Any]) -> str | None:
     """Return the address under which another process finds `function`, None if there is none.
 
-    A closure, a lambda, a local function or a bound method has no address.
+    A closure, a lambda, a local function, a bound method or a callable object has no address.
     """
     name = getattr(function, "__qualname__", None)
     where = getattr(function, "__module__", None)
@@ -114,16 +139,7 @@ def address_of(function: Callable[..., Any]) -> str | None:
             return f"{spec.name}:{name}"
         file = getattr(module, "__file__", None)
         return f"{Path(file).resolve()}:{name}" if file and file.endswith(".py") else None
-    if spec is not None and _found_by_name(where):
-        return f"{where}:{name}"
     file = getattr(module, "__file__", None)
+    if spec is not None and file and _origin(where) == Path(file).resolve():  # not so in pytest's importlib mode
+        return f"{where}:{name}"
     return f"{Path(file).resolve()}:{name}" if file and file.endswith(".py") else None
-
-
-def _found_by_name(module: str) -> bool:
-    """Whether a fresh process with the same `sys.path` would find this module (pytest's importlib mode hides some)."""
-    top = module.partition(".")[0]
-    try:
-        return importlib.machinery.PathFinder.find_spec(top) is not None
-    except (ImportError, ValueError):
-        return False

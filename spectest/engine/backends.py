@@ -67,6 +67,10 @@ class Backend(Protocol):
         """
         ...
 
+    def usable(self) -> bool:
+        """Return whether the device still works: after a failed kernel a process gets nothing but errors from CUDA."""
+        ...
+
 
 class NumpyBackend:
     """numpy arrays and a `numpy.random.Generator`."""
@@ -127,6 +131,10 @@ class NumpyBackend:
             msg = f"it must return int64 of shape ({rows},), got {output.dtype} of shape {output.shape}"
             raise BadOutput(msg)
         return np.array(output)
+
+    def usable(self) -> bool:
+        """See `Backend`."""
+        return True
 
 
 class TorchBackend:
@@ -202,6 +210,16 @@ class TorchBackend:
             msg = f"it must return a tensor on {self._device.type}, got one on {output.device.type}"
             raise BadOutput(msg)
         return np.array(output.detach().cpu().numpy())
+
+    def usable(self) -> bool:
+        """See `Backend`."""
+        if self._device.type != "cuda":
+            return True
+        try:
+            self._torch.cuda.synchronize(self._device)
+        except RuntimeError:
+            return False
+        return True
 
 
 def _describe(output: object) -> str:

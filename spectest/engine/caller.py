@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import traceback
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from spectest.engine.faults import BadOutput, InputMutated, SelectorRaised
+from spectest.engine.faults import BadOutput, InputMutated, SelectorFault, SelectorRaised
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,10 +19,17 @@ if TYPE_CHECKING:
     from spectest.engine.backends import Backend
 
 _SEEDS_AT_ONCE = 1024
+#: Seeds of `rng="seed"`: what every consumer takes, among them numpy's legacy generators and signed 32-bit kernels.
+_SEED_LIMIT = 2**31
 
 
 class Pulse(Protocol):
     """Told when a call of the selector begins and ends, so that a watcher can see one that hangs."""
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the user has pressed Ctrl-C."""
+        ...
 
     def begin(self) -> None:
         """Mark the begin of a call."""
@@ -33,7 +41,9 @@ class Pulse(Protocol):
 
 
 class NoPulse:
-    """Nobody watches."""
+    """Nobody watches, and nobody interrupts."""
+
+    interrupted = False
 
     def begin(self) -> None:
         """See `Pulse`."""
@@ -64,7 +74,7 @@ class Randomness:
             return ()
         if self._kind == "seed":
             if not self._seeds:
-                self._seeds = self._stream.integers(2**63, size=_SEEDS_AT_ONCE).tolist()
+                self._seeds = self._stream.integers(_SEED_LIMIT, size=_SEEDS_AT_ONCE).tolist()
             return (self._seeds.pop(),)
         shape = (n_drafts + 1,) if rows is None else (rows, n_drafts + 1)
         return (self._backend.uniforms(self._stream.random(shape)),)
@@ -101,10 +111,11 @@ class Caller:
         rows, vocab_size = target.shape
         handed = self.backend.integers(ids)
         before = self._versions(target, draft, handed)
-        output = self._invoke(target, draft, handed, *randomness.arguments(rows, ids.shape[1]))
-        tokens = self.backend.tokens(output, rows)
-        if self._versions(target, draft, handed) != before:
-            raise InputMutated(_mutated(before, self._versions(target, draft, handed)))
+        fourth = randomness.arguments(rows, ids.shape[1])
+        tokens: NDArray[np.int64] = self._invoke(
+            lambda output: self.backend.tokens(output, rows), target, draft, handed, *fourth
+        )
+        self._unchanged(before, target, draft, handed, ids)
         _in_range(tokens, vocab_size)
         return tokens
 
@@ -116,44 +127,67 @@ class Caller:
         before = self._versions(target, draft, handed)
         tokens = np.empty(rows, dtype=np.int64)
         for row in range(rows):
-            output = self._invoke(target[row], draft[row], handed[row], *randomness.arguments(None, ids.shape[1]))
-            tokens[row] = _as_int(output)
-        if self._versions(target, draft, handed) != before:
-            raise InputMutated(_mutated(before, self._versions(target, draft, handed)))
-        _in_range(tokens, vocab_size)
+            fourth = randomness.arguments(None, ids.shape[1])
+            token: int = self._invoke(_as_int, target[row], draft[row], handed[row], *fourth)
+            if not 0 <= token < vocab_size:  # before it is stored: it may not even fit
+                raise BadOutput(_out_of_range(token, vocab_size, row))
+            tokens[row] = token
+        self._unchanged(before, target, draft, handed, ids)
         return tokens
 
     def _versions(self, *arrays: Any) -> tuple[int, ...]:  # noqa: ANN401
         return tuple(map(self.backend.version, arrays))
 
-    def _invoke(self, *arguments: Any) -> Any:  # noqa: ANN401
+    def _unchanged(self, before: tuple[int, ...], target: Any, draft: Any, handed: Any, ids: NDArray[np.int64]) -> None:  # noqa: ANN401
+        after = self._versions(target, draft, handed)
+        changed = [old != new for old, new in zip(before, after, strict=True)]
+        # The drafts are few: they are compared as well, for writes the library keeps no count of.
+        changed[-1] = changed[-1] or not self.backend.same(handed, self.backend.integers(ids))
+        if any(changed):
+            names = ("target_probs", "draft_probs", "draft_token_ids")
+            msg = f"it wrote to its input {' and '.join(itertools.compress(names, changed))}"
+            raise InputMutated(msg)
+
+    def _invoke(self, read: Callable[[Any], Any], *arguments: Any) -> Any:  # noqa: ANN401
+        """Call the selector and `read` its answer, in one pulse: a device may hang or fail only as that is fetched."""
         self.pulse.begin()
         try:
-            return self.function(*arguments)
-        except Exception as error:
-            trace = "".join(traceback.format_exception(error))
-            first = str(error).strip().splitlines()
-            msg = f"it raised {type(error).__name__}" + (f": {first[0]}" if first else "")
-            raise SelectorRaised(msg, trace) from error
+            return read(self.function(*arguments))
+        except SelectorFault:  # of `read`
+            raise
         except SystemExit as error:
             msg = f"it called sys.exit({error.code!r})"
-            raise SelectorRaised(msg) from error
+            raise SelectorRaised(msg, _trace(error)) from error
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and self.pulse.interrupted:
+                raise
+            msg = f"it raised {_one_line(error)}"
+            raise SelectorRaised(msg, _trace(error)) from error
         finally:
             self.pulse.end()
 
 
-def _mutated(before: tuple[int, ...], after: tuple[int, ...]) -> str:
-    names = ("target_probs", "draft_probs", "draft_token_ids")
-    changed = [name for name, old, new in zip(names, before, after, strict=True) if old != new]
-    return f"it wrote to its input {' and '.join(changed)}"
+def _trace(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))
+
+
+def _one_line(error: BaseException) -> str:
+    try:
+        lines = str(error).strip().splitlines()
+    except Exception:  # noqa: BLE001 (an exception of the selector's own making)
+        lines = []
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def _in_range(tokens: NDArray[np.int64], vocab_size: int) -> None:
     low, high = int(tokens.min()), int(tokens.max())
     if low < 0 or high >= vocab_size:
         row = int(tokens.argmin() if low < 0 else tokens.argmax())
-        msg = f"token ids must lie in [0, {vocab_size}), got {low if low < 0 else high} in row {row}"
-        raise BadOutput(msg)
+        raise BadOutput(_out_of_range(low if low < 0 else high, vocab_size, row))
+
+
+def _out_of_range(token: int, vocab_size: int, row: int) -> str:
+    return f"token ids must lie in [0, {vocab_size}), got {token} in row {row}"
 
 
 def _as_int(output: Any) -> int:  # noqa: ANN401

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from spectest.engine.precision import Prepared
+
+    #: One call: target, draft, the problem of each row, the group of each row or of all.
+    _Chunk = tuple[Any, Any, NDArray[np.int64], NDArray[np.int64] | int]
 
 #: The contract: a selector that does not declare `broadcast` gets at most this many elements B·n·V in one call.
 MAX_ELEMENTS: Final = 4_000_000
@@ -68,8 +72,9 @@ class Executor:
         drafts = _Drafts(experiment.problems, experiment.seed)
         randomness = Randomness(self._caller.declaration, self._backend, experiment.seed)
         kept: list[NDArray[np.int64]] = []
-        source = self._patterned(experiment) if experiment.pattern is not None else self._chunks(experiment)
-        for target, draft, pattern, group in source:
+        source = self._patterned if experiment.pattern is not None else self._chunks
+        until = math.inf if experiment.seconds is None else started + experiment.seconds
+        for target, draft, pattern, group in source(experiment, tally, until):
             ids = drafts.rows(pattern)
             tokens = self._caller(target, draft, ids, randomness)
             tally.add(group, tokens, (ids == tokens[:, None]).any(axis=1))
@@ -79,8 +84,6 @@ class Executor:
             if progress is not None and now - shown > PROGRESS_EVERY:
                 shown = now
                 progress(tally.samples)
-            if experiment.seconds is not None and now - started > experiment.seconds:
-                break
         tally.seconds = time.perf_counter() - started
         if experiment.keep:
             tally.outputs = np.stack(kept)
@@ -92,29 +95,34 @@ class Executor:
         draft = self._backend.probabilities(np.stack([p.draft for p in problems]))
         return target, draft
 
-    def _patterned(self, experiment: Experiment) -> Iterator[tuple[Any, Any, NDArray[np.int64], NDArray[np.int64]]]:
+    def _patterned(self, experiment: Experiment, tally: Tally, until: float) -> Iterator[_Chunk]:
         """Yield calls whose rows hold different problems."""
         target, draft = self._stacked(experiment.problems)
         assert experiment.pattern is not None
         pattern = experiment.pattern
         stream = np.random.default_rng([experiment.seed, 1])
-        for _ in range(0, experiment.samples, pattern.size):
+        tally.rows = int(pattern.size)
+        for done in range(0, experiment.samples, pattern.size):
+            if done and time.perf_counter() > until:
+                break
             rows = stream.permutation(pattern) if experiment.shuffle else pattern
             group = np.arange(rows.size) if experiment.group == "row" else rows
-            yield self._backend.take(target, rows), self._backend.take(draft, rows), rows, group
+            handed = self._backend.take(target, rows), self._backend.take(draft, rows)
+            yield *handed, rows, group
+            self._unchanged(handed, (self._backend.take(target, rows), self._backend.take(draft, rows)))
 
-    def _chunks(self, experiment: Experiment) -> Iterator[tuple[Any, Any, NDArray[np.int64], int]]:
+    def _chunks(self, experiment: Experiment, tally: Tally, until: float) -> Iterator[_Chunk]:
         """Yield calls whose rows all hold one problem, in chunks as large as is quick."""
         first = experiment.problems[0]
         views = self._caller.declaration.broadcast and not experiment.alternate
         most = MAX_ROWS if views else self._rows_at_once(first.draft.size)
-        most = min(most, experiment.samples, experiment.rows or experiment.cap or most)
+        most = min(most, experiment.samples, experiment.rows or most)
         target, draft = self._buffers(first, most, views=views)
         stacked = self._stacked(experiment.problems) if experiment.alternate else None
         done, call = 0, 0
         opening = [rows for rows in OPENING if rows <= most] if experiment.rows is None else []
-        timed = len(opening) - 1 if experiment.cap is None else None
-        while done < experiment.samples:
+        tally.rows = most
+        while done < experiment.samples and (not done or time.perf_counter() <= until):
             rows = opening[call] if call < len(opening) else most
             rows = min(rows, experiment.samples - done)
             problem = call % len(experiment.problems) if stacked is not None else 0
@@ -123,14 +131,20 @@ class Executor:
                 self._backend.overwrite(draft, stacked[1][problem])
             began = time.perf_counter()
             yield target[:rows], draft[:rows], np.full(rows, problem), problem
-            if call == timed:
-                most = _quick_enough(most, (time.perf_counter() - began) / rows)
+            if call == len(opening) - 1:
+                seconds_per_row = (time.perf_counter() - began) / rows
+                most = min(most, experiment.cap or _quick_enough(most, seconds_per_row))
+                tally.rows = most
+            if stacked is not None:
+                same = np.full(rows, problem)
+                expected = self._backend.take(stacked[0], same), self._backend.take(stacked[1], same)
+                self._unchanged((target[:rows], draft[:rows]), expected)
             done, call = done + rows, call + 1
         if stacked is None:
             self._unchanged((target, draft), self._buffers(first, int(target.shape[0]), views=views))
 
     def _rows_at_once(self, elements: int) -> int:
-        """Return how many rows of n·V `elements` make a good call; a few, though they leave the cache, beat single ones."""
+        """Return how many rows of n·V `elements` make a good call; a few beat single ones even outside the cache."""
         allowed = max(1, MAX_ELEMENTS // elements)
         if self._caller.declaration.device.startswith("cpu"):
             allowed = min(allowed, max(FEW_ROWS, CPU_ELEMENTS // elements))

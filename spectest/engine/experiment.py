@@ -64,7 +64,7 @@ class Tally:
     counts: NDArray[np.int64]
     accepted: NDArray[np.int64]
     calls: int = 0
-    rows: int = 0  # the largest call
+    rows: int = 0  # of a call, as asked for or as the engine chose: the `cap` of a replay
     seconds: float = 0.0
     outputs: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 0), dtype=np.int64))
 
@@ -86,7 +86,6 @@ class Tally:
         self.counts += np.bincount(cell, minlength=size).reshape(self.counts.shape)
         self.accepted += np.bincount(cell[accepted], minlength=size).reshape(self.counts.shape)
         self.calls += 1
-        self.rows = max(self.rows, int(tokens.size))
 
     def merge(self, other: Tally) -> Tally:
         """Return the sum of two tallies of the same groups and vocabulary."""

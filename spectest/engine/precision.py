@@ -33,8 +33,8 @@ def round_to(values: NDArray[np.float64], dtype: Dtype) -> NDArray[np.float64]:
 class Prepared:
     """A problem as one selector meets it.
 
-    `target` (V,) and `draft` (n, V) hold what the selector is shown, values its dtype represents exactly; `problem` holds
-    the same laws renormalised in float64: drafts are drawn from them and output is tested against them.
+    `target` (V,) and `draft` (n, V) hold what the selector is shown, values its dtype represents exactly; `problem`
+    holds the same laws renormalised in float64: drafts are drawn from them and output is tested against them.
     """
 
     problem: Problem

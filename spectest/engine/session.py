@@ -1,4 +1,4 @@
-"""Sessions: where requests for a selector go. A child process for one that has an address, this process for the rest."""
+"""Sessions: where requests for a selector go. A child process for one that has an address, else this process."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Protocol
 
-from spectest.engine.faults import SelectorDied, SelectorHung
+from spectest.engine.faults import SelectorDied, SelectorFault, SelectorHung
 from spectest.engine.worker import CHILD_VARIABLE, HEARTBEAT_BYTES, Loaded
 from spectest.errors import UsageError
 
@@ -29,6 +30,7 @@ FIRST_CALL: Final = 6.0
 _POLL: Final = 0.05
 _HOME: Final = str(Path(__file__).resolve().parents[2])  # where a child finds spectest, installed or not
 _LAST_LINES: Final = 20
+_LAST_BYTES: Final = 64 * 1024
 
 
 class Session(Protocol):
@@ -99,7 +101,7 @@ class ChildSession:
         try:
             self._process.wait(timeout=2)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            _end_group(self._process)
             self._process.wait()
         self._heartbeat.close()
         self._output.close()
@@ -135,24 +137,30 @@ class ChildSession:
             )
         self._channel = Connection(ours.detach())
         request = {"address": self._address, "overrides": self._overrides, "path": path, "threads": self._threads}
+        deadline = time.monotonic() + IMPORT_TIMEOUT
         try:
             self._channel.send(request)
-            if not self._channel.poll(IMPORT_TIMEOUT):
-                self._kill()
-                msg = f"importing {self._address} took more than {IMPORT_TIMEOUT:.0f} s"
-                raise UsageError(msg)
+            while not self._answered():
+                if time.monotonic() > deadline:
+                    msg = f"importing {self._address} took more than {IMPORT_TIMEOUT:.0f} s"
+                    raise UsageError(msg)  # noqa: TRY301 (the child is ended below)
             answer = self._channel.recv()
         except (EOFError, ConnectionResetError, BrokenPipeError) as error:
             last = self._last_output()
             how = self._kill()
-            msg = f"importing {self._address} ended its process ({how})" + (f": {last.splitlines()[-1]}" if last else "")
+            msg = f"importing {self._address} ended its process ({how})"
+            if last:
+                msg += f": {last.splitlines()[-1]}"
             raise UsageError(msg) from error
+        except BaseException:
+            self._kill()
+            raise
         if answer[0] == "unusable":
             self.close()
-            error = UsageError(answer[1])
+            unusable = UsageError(answer[1])
             if answer[2]:
-                error.add_note(answer[2])
-            raise error
+                unusable.add_note(answer[2])
+            raise unusable
         return answer[1]  # type: ignore[no-any-return]
 
     def _request(self, work: Call | Experiment, progress: Callable[[int], None] | None) -> Any:  # noqa: ANN401
@@ -163,28 +171,30 @@ class ChildSession:
             while True:
                 self._wait()
                 kind, value = self._channel.recv()
-                if kind == "progress":
-                    if progress is not None:
-                        progress(value)
-                elif kind == "fault":
-                    raise value
-                else:
+                if kind == "done":
                     return value
+                if kind == "last words":
+                    self._kill()
+                if kind != "progress":
+                    raise value
+                if progress is not None:
+                    progress(value)
         except (EOFError, ConnectionResetError, BrokenPipeError) as error:
             last = self._last_output()
             how = self._kill()
             msg = f"it ended its process ({how})"
             raise SelectorDied(msg, last) from error
-        except BaseException as error:
-            # Interrupted between a request and its answer: the child is of no more use.
-            if isinstance(error, (KeyboardInterrupt, SystemExit)):
-                self._kill()
+        except SelectorFault:
+            raise
+        except BaseException:
+            # Interrupted between a request and its answer: what the child still sends belongs to nobody.
+            self._kill()
             raise
 
     def _wait(self) -> None:
         """Wait for the next message; kill the child if one call of the selector takes too long."""
         seen, since = self._beats(), time.monotonic()
-        while not self._channel.poll(_POLL):
+        while not self._answered():
             beats = self._beats()
             if beats != seen:
                 seen, since = beats, time.monotonic()
@@ -196,12 +206,25 @@ class ChildSession:
                 msg = f"{first} took more than {limit:g} s and was ended; raise --timeout if it only needs longer"
                 raise SelectorHung(msg, last)
 
+    def _answered(self) -> bool:
+        """Wait a moment for a message.
+
+        Raises:
+            EOFError: the child has ended without one; a process it left behind may hold the channel open.
+        """
+        assert self._process is not None
+        if self._channel.poll(_POLL):
+            return True
+        if self._process.poll() is not None and not self._channel.poll():
+            raise EOFError
+        return False
+
     def _beats(self) -> int:
         return int.from_bytes(os.pread(self._heartbeat.fileno(), HEARTBEAT_BYTES, 0), "little")
 
     def _last_output(self) -> str | None:
-        self._output.seek(0)
-        text = self._output.read().decode(errors="replace").strip()
+        size = os.fstat(self._output.fileno()).st_size  # not seek: the child writes at the position both share
+        text = os.pread(self._output.fileno(), _LAST_BYTES, max(0, size - _LAST_BYTES)).decode(errors="replace").strip()
         return "\n".join(text.splitlines()[-_LAST_LINES:]) or None
 
     def _kill(self) -> str:
@@ -212,13 +235,19 @@ class ChildSession:
         try:
             code = process.wait(timeout=0.5)
         except subprocess.TimeoutExpired:
-            process.kill()
+            _end_group(process)
             code = process.wait()
         self._channel.close()
         self._heartbeat.close()
         self._output.close()
         self._process = None
         return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill a child that has not been waited for, and what it started: it leads a process group of its own."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 class LocalSession:
@@ -235,20 +264,25 @@ class LocalSession:
         from spectest.engine.backends import backend_of  # noqa: PLC0415
         from spectest.engine.caller import Caller  # noqa: PLC0415
         from spectest.engine.executor import Executor  # noqa: PLC0415
+        from spectest.engine.interrupts import CtrlC  # noqa: PLC0415
         from spectest.engine.worker import describe  # noqa: PLC0415
 
         declaration = declared_by(function).override(overrides or {})
-        self._executor = Executor(Caller(function, declaration, backend_of(declaration)))
-        name = f"{function.__module__}:{getattr(function, '__qualname__', type(function).__name__)}"
+        self._ctrl_c = CtrlC()
+        self._executor = Executor(Caller(function, declaration, backend_of(declaration), self._ctrl_c))
+        module = getattr(function, "__module__", None) or type(function).__module__
+        name = f"{module}:{getattr(function, '__qualname__', type(function).__name__)}"
         self.loaded = describe(function, declaration, name)
 
     def call(self, call: Call) -> Outcome:
         """See `Session`."""
-        return self._executor.call(call)
+        with self._ctrl_c:
+            return self._executor.call(call)
 
     def sample(self, experiment: Experiment, progress: Callable[[int], None] | None = None) -> Tally:
         """See `Session`."""
-        return self._executor.sample(experiment, progress)
+        with self._ctrl_c:
+            return self._executor.sample(experiment, progress)
 
     def close(self) -> None:
         """Nothing to end."""

@@ -24,7 +24,7 @@ from spectest.engine.caller import Caller
 from spectest.engine.executor import Executor
 from spectest.engine.experiment import Call
 from spectest.engine.faults import SelectorFault
-from spectest.errors import SpectestError, UsageError
+from spectest.errors import SpectestError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,11 +48,12 @@ class Loaded:
 
 
 class Heartbeat:
-    """A counter in shared memory, odd during a call. The parent sees whether it moves even if the child cannot answer."""
+    """A counter in shared memory, odd during a call: the parent sees whether it moves even if the child is stuck."""
 
     def __init__(self, descriptor: int) -> None:
         self._memory = mmap.mmap(descriptor, HEARTBEAT_BYTES)
         self._beats = 0
+        self.interrupted = False  # Ctrl-C reaches the parent alone
 
     def begin(self) -> None:
         """Mark the begin of a call."""
@@ -116,17 +117,18 @@ def serve(channel: Connection, heartbeat: Heartbeat) -> None:
             else:
                 answer = ("done", executor.sample(work, lambda samples: channel.send(("progress", samples))))
         except SelectorFault as fault:
-            answer = ("fault", fault)
+            answer = ("fault" if backend.usable() else "last words", fault)
         channel.send(answer)
 
 
 def main() -> None:
     """Serve on the descriptors named on the command line."""
-    channel, heartbeat = Connection(int(sys.argv[1])), Heartbeat(int(sys.argv[2]))
+    descriptors = [int(word) for word in sys.argv[1:3]]
+    for descriptor in descriptors:  # a process that the selector starts must not keep the channel open
+        os.set_inheritable(descriptor, False)  # noqa: FBT003 (the standard library's signature)
+    channel, heartbeat = Connection(descriptors[0]), Heartbeat(descriptors[1])
     threading.Thread(target=_watch_parent, args=(os.getppid(),), daemon=True).start()
     try:
         serve(channel, heartbeat)
     except (BrokenPipeError, ConnectionResetError):
         pass  # the parent has gone; nobody is left to tell
-    except UsageError as error:
-        channel.send(("unusable", str(error), None))

@@ -23,6 +23,7 @@ from spectest.stats.chi_squared import (
 )
 from spectest.stats.deviation import CellDeviation, TotalVariation, total_variation_interval, worst_cells
 from spectest.stats.dispersion import DispersionResult, dispersion_test
+from spectest.stats.independence import IndependenceResult, independence_test
 from spectest.stats.partitions import merge, partitions
 from spectest.stats.pooling import pool
 from spectest.stats.seeds import derive_seed
@@ -33,6 +34,7 @@ __all__ = [
     "CellDeviation",
     "ChiSquaredResult",
     "DispersionResult",
+    "IndependenceResult",
     "Interval",
     "TotalVariation",
     "UnreachableDeviation",
@@ -45,6 +47,7 @@ __all__ = [
     "chi_squared_test",
     "derive_seed",
     "dispersion_test",
+    "independence_test",
     "merge",
     "partitions",
     "pool",

@@ -23,6 +23,7 @@ _LANES: Final = 16
 _BLOCK: Final = 16  # kernels walk the vocabulary in powers of two from here
 _CUTS: Final = (1024, 32)  # where a kernel's last, partial block begins
 _LEAST_CELLS: Final = 4
+_TAILS: Final = (1e-2, 1e-3, 1e-5)
 
 
 def partitions(target: ArrayLike, draft: ArrayLike, *, max_cells: int = 64) -> dict[str, NDArray[np.int64]]:
@@ -37,6 +38,8 @@ def partitions(target: ArrayLike, draft: ArrayLike, *, max_cells: int = 64) -> d
     * `residual`: decades of |p - q|, apart for p > q and p < q: a wrong, truncated or quantised residual.
     * `ids`: contiguous blocks of ids, the last partial ones apart: a kernel that misses its last block.
     * `lanes`: id modulo 16: a fault of one vector lane.
+    * `tail 1e-02`, `1e-03`, `1e-05`: the lightest tokens, of that much mass together, against all others: mass smoothed
+      onto a tail, or a tail cut off. Two cells are tested exactly, so the tail may be as light as can be.
 
     Args:
         target: target law p, (V,).
@@ -66,6 +69,7 @@ def partitions(target: ArrayLike, draft: ArrayLike, *, max_cells: int = 64) -> d
         "residual": _by_residual(p, q, most),
         "ids": _by_id(p.size, most),
         "lanes": ids % min(_LANES, most),
+        **{f"tail {mass:.0e}": _by_tail(p, mass) for mass in _TAILS},
     }
     kept: dict[str, NDArray[np.int64]] = {}
     known: set[bytes] = set()
@@ -153,3 +157,11 @@ def _by_id(vocab_size: int, most: int) -> NDArray[np.int64]:
         if len(cuts) < most:
             return np.searchsorted(np.array(cuts, dtype=np.int64), np.arange(vocab_size), side="right").astype(np.int64)
         block *= 2
+
+
+def _by_tail(p: NDArray[np.float64], mass: float) -> NDArray[np.int64]:
+    """The lightest tokens while they hold at most `mass` together, in cell 1; impossible ones count with the others."""
+    order = np.argsort(p, kind="stable")
+    light = np.empty(p.size, dtype=np.bool_)
+    light[order] = np.cumsum(p[order]) <= mass
+    return (light & (p > 0)).astype(np.int64)

@@ -1,0 +1,64 @@
+"""Ctrl-C: the report is written, and says what the run had found."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.ways_in.samples import read_report, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(("selector", "code"), [("waits", 3), ("wrong_then_waits", 1)])
+def test_ctrl_c_writes_the_report(tmp_path: Path, selector: str, code: int) -> None:
+    write(tmp_path)
+    command = [sys.executable, "-m", "spectest", "verify", f"mine.py:{selector}", "--checks", "smoke,law"]
+    run = subprocess.Popen(
+        [*command, "--vocab", "5", "--timeout", "100", "--json", "report.json"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "waiting").exists():
+        assert run.poll() is None, run.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    run.send_signal(signal.SIGINT)
+    said, errors = run.communicate(timeout=60)
+    assert errors == ""
+    assert run.returncode == code
+    report = read_report(tmp_path / "report.json")
+    assert report["interrupted"]
+    assert report["verdict"] == {3: "inconclusive", 1: "fail"}[code]
+    assert [check["name"] for check in report["checks"]] == ["smoke"]
+    assert "interrupted" in said.splitlines()[-1]
+
+
+def test_ctrl_c_while_the_selector_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "long.py").write_text("import time, pathlib\npathlib.Path('importing').touch()\ntime.sleep(60)\n")
+    run = subprocess.Popen(
+        [sys.executable, "-m", "spectest", "verify", "long.py:select", "--json", "report.json"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "importing").exists():
+        assert run.poll() is None, run.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    run.send_signal(signal.SIGINT)
+    _, errors = run.communicate(timeout=60)
+    assert errors == ""
+    assert run.returncode == 3
+    assert read_report(tmp_path / "report.json")["interrupted"]
