@@ -78,6 +78,10 @@ class Declaration:
             if not isinstance(getattr(self, name), bool):
                 msg = f"`{name}` must be True or False, got {getattr(self, name)!r}"
                 raise UsageError(msg)
+        self._check_values()
+        self._check_combinations()
+
+    def _check_values(self) -> None:
         if isinstance(self.n_drafts, bool) or not isinstance(self.n_drafts, int) or self.n_drafts < 1:
             msg = f"`n_drafts` must be an integer of at least 1, got {self.n_drafts!r}"
             raise UsageError(msg)
@@ -90,6 +94,8 @@ class Declaration:
         if self.scheme is not None and not isinstance(self.scheme, str):
             msg = f"`scheme` must be a scheme's name or None, got {self.scheme!r}"
             raise UsageError(msg)
+
+    def _check_combinations(self) -> None:
         if self.array == "numpy" and self.device != "cpu":
             msg = f"`device` must be cpu for numpy selectors, got {self.device!r}"
             raise UsageError(msg)

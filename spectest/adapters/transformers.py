@@ -58,7 +58,9 @@ def contract_of(function: Callable[..., Any]) -> dict[str, Any]:
 
 _ARGUMENTS: Final = contract_of(_speculative_sampling)
 #: How the installed version is called.
-CONTRACT: Final = f"_speculative_sampling({', '.join(_LEADING)}{''.join(f', {k}={v!r}' for k, v in _ARGUMENTS.items())})"
+CONTRACT: Final = (
+    f"_speculative_sampling({', '.join(_LEADING)}{''.join(f', {k}={v!r}' for k, v in _ARGUMENTS.items())})"
+)
 
 
 @selector(n_drafts=1, batched=False, rng="seed", dtype="float32", scheme="single_draft")
@@ -77,9 +79,7 @@ def speculative_sampling(
 
     torch.default_generator.manual_seed(seed)
     new_logits = target_probs.log().expand(1, 2, -1)  # the draft's position, and the one after it
-    tokens, _ = _speculative_sampling(
-        draft_token_ids[None], draft_probs.log()[None], 1, new_logits, **_ARGUMENTS
-    )
+    tokens, _ = _speculative_sampling(draft_token_ids[None], draft_probs.log()[None], 1, new_logits, **_ARGUMENTS)
     return int(tokens[0, 0])
 
 

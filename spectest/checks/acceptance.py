@@ -5,19 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+import numpy as np
+
 from spectest import optimum, schemes
-from spectest.checks.base import decide, stage_levels
+from spectest.checks.decision import decide, stage_levels
 from spectest.checks.law import main_prepared, main_tally
 from spectest.checks.problems import main_names
-from spectest.checks.result import AcceptanceResult, CaseResult
+from spectest.checks.result import AcceptanceResult
 from spectest.errors import ProblemTooLarge
 from spectest.stats import binomial_detectable, binomial_interval, binomial_test
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from spectest.checks.base import Context, Decision, Settings, StageTest
-    from spectest.checks.result import Verdict
+    from spectest.checks.base import Context, Settings
+    from spectest.checks.decision import Decision, StageTest
+    from spectest.checks.result import CaseResult, Verdict
     from spectest.declaration import Declaration
     from spectest.engine import Tally
     from spectest.optimum import Optimum
@@ -41,7 +44,10 @@ def promise(problem: Problem, declaration: Declaration) -> Promise:
     Raises:
         UsageError: the declared scheme does not exist or does not serve this drafting law.
     """
-    best = optimum.bound(problem)
+    try:
+        best = optimum.bound(problem)
+    except ProblemTooLarge:  # nothing is known but that a probability is at most 1
+        best = optimum.Optimum(1.0, np.zeros(problem.vocab_size, dtype=np.bool_), "none", exact=False)
     if declaration.scheme is None:
         return Promise(best, None)
     try:
@@ -120,20 +126,9 @@ class Acceptance:
         verdict, detail = self._verdict(context, measured, held_to, decision)
         if verdict == "pass" and delta > settings.delta:
             verdict = "inconclusive"
-            detail = f"{detail}; only {tally.samples:,} samples in the time given: {delta:.3g} would show, not {settings.delta:g}"
-        return CaseResult(
-            self.name,
-            case,
-            verdict,
-            detail,
-            alpha=context.alpha,
-            beta=settings.beta,
-            delta=delta,
-            samples=decision.samples,
-            p_value=decision.p_value,
-            statistic=measured.measured,
-            acceptance=measured,
-        )
+            reached = f"only {tally.samples:,} samples in the time given: {delta:.3g} would show"
+            detail = f"{detail}; {reached}, {settings.delta:g} might not"
+        return decision.result(context, (self.name, case), (verdict, detail), delta=delta, acceptance=measured)
 
     def _verdict(
         self, context: Context, measured: AcceptanceResult, held_to: Promise, decision: Decision

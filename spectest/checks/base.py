@@ -1,4 +1,4 @@
-"""What a check is, what it is given, and the decision every statistical check shares."""
+"""What a check is, and what it is given."""
 
 from __future__ import annotations
 
@@ -6,21 +6,18 @@ import threading
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from spectest.engine import Prepared, prepare
-from spectest.stats import derive_seed, stages
+from spectest.stats import derive_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Hashable
 
     from spectest.checks.result import CaseResult
     from spectest.declaration import Declaration
     from spectest.engine import Experiment, Session, Tally
     from spectest.problem import Problem
-
-#: Stage 1 of every decision is tested at this level; only what it rejects is drawn again.
-FIRST_STAGE: Final = 1e-3
 
 
 @dataclass(frozen=True)
@@ -154,80 +151,3 @@ class Check(Protocol):
             SelectorFault: the selector did something wrong when called; the runner makes it a failed case.
         """
         ...
-
-
-class StageTest(Protocol):
-    """The result of one test on one stage's sample."""
-
-    @property
-    def rejected(self) -> bool:
-        """Whether the sample contradicts the hypothesis at the stage's level."""
-        ...
-
-    @property
-    def p_value(self) -> float:
-        """The p-value of this stage."""
-        ...
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What a staged decision came to.
-
-    `rejected` names the tests that every stage rejected. `worst` is the name of the test with the smallest p-value,
-    `p_value` is its own, the product over the stages, each compared with its own level. `final` is its last result.
-    """
-
-    rejected: tuple[str, ...]
-    worst: str
-    p_value: float
-    final: StageTest
-    samples: int
-    tallies: tuple[Tally, ...]
-
-    @property
-    def statistic(self) -> float | None:
-        """The statistic of the decisive test, where it has one beside its p-value."""
-        return getattr(self.final, "statistic", None)
-
-
-def decide(
-    alpha: float,
-    tests: Mapping[str, Callable[[Tally, float], StageTest]],
-    draw: Callable[[int, float], Tally],
-) -> Decision:
-    """Test every hypothesis at α/m, half of it at once and half by fresh-seed stages.
-
-    A test is rejected if its first p-value is at most α/2m, so that a flagrant defect costs one sample; or if every stage
-    rejects it, the levels of the stages multiplying to α/2m. Together at most α/m, m the number of tests.
-
-    Args:
-        alpha: total false-alarm rate of all `tests`.
-        tests: name -> test of a tally at a level.
-        draw: (stage, level of one test) -> a fresh tally, stages counted from 0.
-    """
-    share = alpha / len(tests) / 2
-    standing = dict(tests)
-    tallies: list[Tally] = []
-    p_values = dict.fromkeys(tests, 1.0)
-    final: dict[str, StageTest] = {}
-    for stage, level in enumerate(stage_levels(alpha, len(tests))):
-        tally = draw(stage, level)
-        tallies.append(tally)
-        results = {name: test(tally, level) for name, test in standing.items()}
-        for name, result in results.items():
-            p_values[name] *= result.p_value
-            final[name] = result
-        flagrant = {name: tests[name] for name, result in results.items() if stage == 0 and result.p_value <= share}
-        standing = flagrant or {name: tests[name] for name, result in results.items() if result.rejected}
-        if flagrant or not standing:
-            break
-    rejected = tuple(standing)
-    worst = min(rejected or tests, key=p_values.__getitem__)
-    samples = sum(tally.samples for tally in tallies)
-    return Decision(rejected, worst, p_values[worst], final[worst], samples, tuple(tallies))
-
-
-def stage_levels(alpha: float, tests: int) -> tuple[float, ...]:
-    """Return the level of each stage of one of `tests` tests that share α."""
-    return stages(alpha / tests / 2, first=FIRST_STAGE)

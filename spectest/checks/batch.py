@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from spectest.checks.laws import judge_groups
+from spectest.checks.judging import judge_groups
 from spectest.checks.problems import rows_problems
 from spectest.engine import Experiment
 
@@ -25,8 +25,10 @@ _SIZES: Final = (1, 2, 3, 8, 31, 33, 64, 129, 1025, 2050)
 
 
 class Batch:
-    """`shuffled`: rows hold different problems, in a new order every call; tallied by problem. `positions`: a fixed order,
-    tallied by row, so that the first and the last row are seen by themselves. `B…`: one batch size each, among others 1.
+    """Heterogeneous batches.
+
+    `shuffled`: rows hold different problems, in a new order every call; tallied by problem. `positions`: a fixed order,
+    tallied by row: the first and the last row are seen by themselves. `B…`: one batch size each, among others 1.
     """
 
     name = "batch"
@@ -70,7 +72,7 @@ class Batch:
             return context.sample(experiment)
 
         labels = [f"row {row} of {rows}" for row in range(rows)] if by_row else None
-        return judge_groups(context, self.name, case, list(prepared), draw, labels)
+        return judge_groups(context, (self.name, case), prepared, draw, labels)
 
     def _rows(self, case: str) -> int:
         return {"shuffled": _SHUFFLED, "positions": _POSITIONS}.get(case) or int(case[1:])

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from spectest.checks.base import decide
-from spectest.checks.laws import judge_groups
-from spectest.checks.pairs import pair_counts
+from spectest.checks.decision import decide
+from spectest.checks.judging import judge_groups
+from spectest.checks.pairs import pair_counts, pairs_detectable
 from spectest.checks.problems import build, rows_problems
-from spectest.checks.result import CaseResult
 from spectest.engine import Experiment
-from spectest.stats import chi_squared_detectable, independence_test
+from spectest.stats import independence_test
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from spectest.checks.base import Context, Settings, StageTest
-    from spectest.checks.result import Verdict
+    from spectest.checks.base import Context, Settings
+    from spectest.checks.decision import StageTest
+    from spectest.checks.result import CaseResult, Verdict
     from spectest.declaration import Declaration
     from spectest.engine import Tally
 
@@ -28,7 +28,9 @@ _PROBLEMS: Final = 3
 
 
 class Consecutive:
-    """`problems`: successive calls hold different problems in the same buffers, and each gets its own law (a plan cached
+    """Memory between calls.
+
+    `problems`: successive calls hold different problems in the same buffers, and each gets its own law (a plan cached
     by shape, address or call count does not). `draws`: successive calls hold the same inputs, and are independent.
     """
 
@@ -65,14 +67,13 @@ class Consecutive:
             seed = context.seed(self.name, "problems", stage)
             return context.sample(Experiment(prepared, samples, seed, alternate=True, rows=_ROWS))
 
-        return judge_groups(context, self.name, "problems", list(prepared), draw)
+        return judge_groups(context, (self.name, "problems"), prepared, draw)
 
     def _draws(self, context: Context) -> CaseResult:
         generator = np.random.default_rng(context.seed(self.name, "problem"))
         target, draft = np.array([0.3, 0.25, 0.25, 0.2]), np.array([0.1, 0.5, 0.1, 0.3])
         (prepared,) = context.prepare(build(target, draft, context.declaration, generator, "same-inputs"))
         law = prepared.problem.target
-        cells = np.outer(law, law).ravel()
         lags = (1, 2, 3)
 
         def draw(stage: int, level: float) -> Tally:
@@ -92,24 +93,12 @@ class Consecutive:
 
         decision = decide(context.alpha, {f"{lag} calls apart": tester(lag) for lag in lags}, draw)
         pairs = decision.tallies[0].outputs.size // 2
-        beta = context.settings.beta
-        delta = chi_squared_detectable(cells, samples=max(pairs, 1), alpha=1e-3, beta=beta / 2)
-        verdict: Verdict = "fail" if decision.rejected else "pass"
-        detail = f"{pairs:,} pairs of outputs of successive calls are independent; a dependence of {delta:.2g} would show"
-        if decision.rejected:
-            detail = (
-                f"outputs of calls with the same inputs, {decision.worst}, depend on each other (p-value "
-                f"{decision.p_value:.2g}): an earlier draw is used again"
-            )
-        return CaseResult(
-            self.name,
-            "draws",
-            verdict,
-            detail,
-            alpha=context.alpha,
-            beta=beta,
-            delta=min(1.0, delta),
-            samples=decision.samples,
-            p_value=decision.p_value,
-            statistic=decision.statistic,
+        delta = pairs_detectable(law, pairs, context)
+        found: tuple[Verdict, str] = (
+            "pass",
+            f"{pairs:,} pairs of calls are independent; {delta:.2g} would show",
         )
+        if decision.rejected:
+            apart = f"outputs of calls with the same inputs, {decision.worst}, depend on each other"
+            found = "fail", f"{apart} (p-value {decision.p_value:.2g}): an earlier draw is used again"
+        return decision.result(context, (self.name, "draws"), found, delta=delta)

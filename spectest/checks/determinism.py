@@ -23,8 +23,8 @@ _VOCAB: Final = 12
 class Determinism:
     """Same state, same output; another state, same inputs, another output.
 
-    In the second case half of p lies where q has nothing, spread over several tokens: a lossless selector must draw them
-    afresh, so two states agree on all rows with a probability below 1e-30.
+    In the second case half of p lies where q has nothing, spread over several tokens: a lossless selector must draw
+    them afresh, so two states agree on all rows with a probability below 1e-30.
     """
 
     name = "determinism"
@@ -58,7 +58,9 @@ class Determinism:
             detail = f"{_ROWS} rows came out the same twice"
             if differing:
                 verdict = "fail"
-                detail = f"{differing} of {_ROWS} rows differ between two calls with the same inputs and generator state"
+                detail = (
+                    f"{differing} of {_ROWS} rows differ between two calls with the same inputs and generator state"
+                )
         else:
             others = [self._tokens(prepared, context.seed(self.name, "state", k), context) for k in range(1, 4)]
             detail = f"{_ROWS} rows change with the generator state"

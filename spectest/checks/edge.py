@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spectest.checks.laws import judge_law, law_samples
+from spectest.checks.judging import judge_law
+from spectest.checks.laws import law_samples
 from spectest.checks.problems import FULL_SIZE_EDGES, NEED_SEVERAL_DRAFTS, edge_names, edge_problem
 from spectest.engine import Experiment
 
@@ -46,4 +47,4 @@ class Edge:
                 samples = law_samples(prepared.problem, context.settings, stage, context.declaration.tolerance)
             return context.sample(Experiment((prepared,), samples, context.seed(self.name, case, stage)))
 
-        return judge_law(context, self.name, case, prepared, draw)
+        return judge_law(context, (self.name, case), prepared, draw)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spectest.checks.laws import judge_law, law_samples
+from spectest.checks.judging import judge_law
+from spectest.checks.laws import law_samples
 from spectest.checks.problems import main_names, main_problem
 from spectest.engine import Experiment
 
@@ -62,6 +63,4 @@ class Law:
             del level
             return main_tally(case, context, stage)
 
-        return judge_law(context, self.name, case, prepared, draw, binding=True)
-
-
+        return judge_law(context, (self.name, case), prepared, draw, binding=True)

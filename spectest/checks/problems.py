@@ -88,17 +88,21 @@ def main_problem(name: str, settings: Settings, declaration: Declaration) -> Pro
 
 
 def _softmax(logits: Law) -> Law:
-    weights: Law = np.exp(logits - logits.max())
-    return weights / weights.sum()
+    weights = np.exp(logits - logits.max())
+    law: Law = weights / weights.sum()
+    return law
 
 
 def _floored(target: Law) -> Law:
-    return (1 - _FLOOR) * target + _FLOOR / target.size
+    floored: Law = (1 - _FLOOR) * target + _FLOOR / target.size
+    return floored
 
 
 def _logits(generator: np.random.Generator, vocab_size: int) -> tuple[Law, Law]:
     logits = generator.uniform(0.8, 1.8) * generator.standard_normal(vocab_size)
-    return _floored(_softmax(logits)), _softmax(logits + generator.uniform(0.7, 1.6) * generator.standard_normal(vocab_size))
+    return _floored(_softmax(logits)), _softmax(
+        logits + generator.uniform(0.7, 1.6) * generator.standard_normal(vocab_size)
+    )
 
 
 def _dirichlet(generator: np.random.Generator, vocab_size: int) -> tuple[Law, Law]:
@@ -115,9 +119,9 @@ def _zipf(generator: np.random.Generator, vocab_size: int) -> tuple[Law, Law]:
 def _sensitivity(target: Law, draft: Law, n_drafts: int) -> float:
     """Return how visible classical deviations are on a problem, the least visible counting.
 
-    Three output laws in closed form (recovered from p itself; every draft tested against p; a ratio forgiven one part in
-    ten), by total variation; and the chance that a round's coin decides, P(reached) · E[a (1 − a)] with a the acceptance
-    probability of its draft: where a is 0 or 1 whatever the draft, a wrong coin changes nothing.
+    Three output laws in closed form (recovered from p itself; every draft tested against p; a ratio forgiven one part
+    in ten), by total variation; and the chance that a round's coin decides, P(reached) · E[a (1 − a)] with a the
+    acceptance probability of its draft: where a is 0 or 1 whatever the draft, a wrong coin changes nothing.
     """
     kept = np.minimum(target, draft)
     beta = float(kept.sum())
@@ -203,7 +207,9 @@ def support_problem(vocab_size: int, settings: Settings, declaration: Declaratio
     return build(target, draft, declaration, generator, f"zeros-V{vocab_size}", order=order)
 
 
-def rows_problems(count: int, vocab_size: int, settings: Settings, declaration: Declaration, label: str) -> list[Problem]:
+def rows_problems(
+    count: int, vocab_size: int, settings: Settings, declaration: Declaration, label: str
+) -> list[Problem]:
     """Return `count` problems of one (n, V), each with its target on its own pair of tokens or three.
 
     A row answered from another row's target emits tokens its own target does not have: an exact failure, seen at once.

@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from spectest.checks.base import decide
-from spectest.checks.pairs import pair_counts
+from spectest.checks.decision import decide
+from spectest.checks.pairs import pair_counts, pairs_detectable
 from spectest.checks.problems import build
-from spectest.checks.result import CaseResult
 from spectest.engine import Experiment
-from spectest.stats import chi_squared_detectable, dispersion_test, independence_test
+from spectest.stats import dispersion_test, independence_test
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from spectest.checks.base import Context, Settings, StageTest
-    from spectest.checks.result import Verdict
+    from spectest.checks.base import Context, Settings
+    from spectest.checks.decision import StageTest
+    from spectest.checks.result import CaseResult, Verdict
     from spectest.declaration import Declaration
     from spectest.engine import Tally
 
@@ -53,8 +53,10 @@ _PAIRINGS: Final = {"neighbours": _neighbours, "two apart": _two_apart, "halves"
 
 
 class Rows:
-    """Pairs of rows, and the spread of token counts over calls (too wide: rows share noise; too narrow: they are stratified
-    or antithetic), whatever law they have: that is for `law`. In `residual` two tokens only come from the residual draw.
+    """Dependence within a call, whatever the rows' law: that is for `law`.
+
+    Pairs of rows at several distances, and the spread of token counts over calls (too wide: rows share noise; too
+    narrow: they are stratified or antithetic). In `residual` two tokens only come from the residual draw.
     """
 
     name = "rows"
@@ -82,7 +84,6 @@ class Rows:
         target, draft = (np.array(law) for law in _TARGETS[case])
         (prepared,) = context.prepare(build(target, draft, context.declaration, generator, case))
         law = prepared.problem.target
-        cells = np.outer(law, law).ravel()
 
         def draw(stage: int, level: float) -> Tally:
             del level
@@ -104,23 +105,11 @@ class Rows:
         tests["spread"] = spread
         decision = decide(context.alpha, tests, draw)
         pairs = decision.tallies[0].outputs.size // 2
-        beta = context.settings.beta
-        delta = min(1.0, chi_squared_detectable(cells, samples=max(pairs, 1), alpha=1e-3, beta=beta / 2))
-        verdict: Verdict = "fail" if decision.rejected else "pass"
-        detail = f"{pairs:,} pairs of rows are independent; a dependence of {delta:.2g} would show"
+        delta = pairs_detectable(law, pairs, context)
+        found: tuple[Verdict, str] = "pass", f"{pairs:,} pairs of rows are independent; {delta:.2g} would show"
         if decision.rejected:
-            what = "token counts vary wrongly between calls" if decision.worst == "spread" else f"rows ({decision.worst})"
-            verb = "" if decision.worst == "spread" else " depend on each other"
-            detail = f"{what}{verb} (p-value {decision.p_value:.2g}): rows of a batch share randomness"
-        return CaseResult(
-            self.name,
-            case,
-            verdict,
-            detail,
-            alpha=context.alpha,
-            beta=beta,
-            delta=delta,
-            samples=decision.samples,
-            p_value=decision.p_value,
-            statistic=decision.statistic,
-        )
+            what = f"rows depend on each other ({decision.worst})"
+            if decision.worst == "spread":
+                what = "token counts vary wrongly between calls"
+            found = "fail", f"{what} (p-value {decision.p_value:.2g}): rows of a batch share randomness"
+        return decision.result(context, (self.name, case), found, delta=delta)

@@ -82,10 +82,10 @@ def _load_file(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except UsageError:
-        raise
-    except Exception as error:
+    except BaseException as error:
         sys.modules.pop(name, None)
+        if isinstance(error, UsageError) or not isinstance(error, Exception):
+            raise
         msg = f"cannot import {path}: {_one_line(error)}"
         raise UsageError(msg) from error
     return module

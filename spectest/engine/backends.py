@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 class Backend(Protocol):
     """Turns numpy arrays into a selector's own kind and back."""
 
-    def probabilities(self, values: NDArray[np.float64]) -> Any:  # noqa: ANN401
+    def probabilities(self, values: NDArray[np.float64]) -> Any:
         """Return contiguous probabilities in the declared dtype, on the declared device."""
         ...
 
-    def expand(self, values: NDArray[np.float64], rows: int) -> Any:  # noqa: ANN401
+    def expand(self, values: NDArray[np.float64], rows: int) -> Any:
         """Return `values` seen `rows` times along a new first axis of stride 0."""
         ...
 
-    def integers(self, values: NDArray[np.int64]) -> Any:  # noqa: ANN401
+    def integers(self, values: NDArray[np.int64]) -> Any:
         """Return a fresh contiguous int64 array."""
         ...
 
-    def uniforms(self, values: NDArray[np.float64]) -> Any:  # noqa: ANN401
+    def uniforms(self, values: NDArray[np.float64]) -> Any:
         """Return a fresh contiguous float64 array."""
         ...
 
-    def generator(self, seed: int) -> Any:  # noqa: ANN401
+    def generator(self, seed: int) -> Any:
         """Return a seeded generator of the kind the selector is promised."""
         ...
 
@@ -43,23 +43,23 @@ class Backend(Protocol):
         """Seed every global generator."""
         ...
 
-    def take(self, values: Any, index: NDArray[np.int64]) -> Any:  # noqa: ANN401
+    def take(self, values: Any, index: NDArray[np.int64]) -> Any:
         """Return the rows `index` of `values`, contiguous."""
         ...
 
-    def overwrite(self, buffer: Any, values: Any) -> None:  # noqa: ANN401
+    def overwrite(self, buffer: Any, values: Any) -> None:
         """Copy `values` into `buffer`, in place."""
         ...
 
-    def version(self, values: Any) -> int:  # noqa: ANN401
+    def version(self, values: Any) -> int:
         """Return a counter that grows with every in-place write the library knows of (0 where it keeps none)."""
         ...
 
-    def same(self, left: Any, right: Any) -> bool:  # noqa: ANN401
+    def same(self, left: Any, right: Any) -> bool:
         """Return whether two arrays hold equal values."""
         ...
 
-    def tokens(self, output: Any, rows: int) -> NDArray[np.int64]:  # noqa: ANN401
+    def tokens(self, output: Any, rows: int) -> NDArray[np.int64]:
         """Validate a batched output, (B,) int64 on the device; return it on the host.
 
         Raises:
@@ -152,26 +152,26 @@ class TorchBackend:
             msg = f"device {declaration.device!r} cannot be used here: {str(error).strip().splitlines()[0]}"
             raise UsageError(msg) from error
 
-    def probabilities(self, values: NDArray[np.float64]) -> Any:  # noqa: ANN401
+    def probabilities(self, values: NDArray[np.float64]) -> Any:
         """See `Backend`."""
         tensor = self._torch.from_numpy(np.array(values, order="C"))
         return tensor.to(device=self._device, dtype=self._dtype)
 
-    def expand(self, values: NDArray[np.float64], rows: int) -> Any:  # noqa: ANN401
+    def expand(self, values: NDArray[np.float64], rows: int) -> Any:
         """See `Backend`."""
         row = values[:1] if values.ndim > 1 else values  # equal draft rows are one row, seen n times
         small = self.probabilities(row if (values == row).all() else values)
         return small.expand(rows, *values.shape)
 
-    def integers(self, values: NDArray[np.int64]) -> Any:  # noqa: ANN401
+    def integers(self, values: NDArray[np.int64]) -> Any:
         """See `Backend`."""
         return self._torch.from_numpy(np.array(values, dtype=np.int64, order="C")).to(self._device)
 
-    def uniforms(self, values: NDArray[np.float64]) -> Any:  # noqa: ANN401
+    def uniforms(self, values: NDArray[np.float64]) -> Any:
         """See `Backend`."""
         return self._torch.from_numpy(np.array(values, order="C")).to(self._device)
 
-    def generator(self, seed: int) -> Any:  # noqa: ANN401
+    def generator(self, seed: int) -> Any:
         """See `Backend`."""
         return self._torch.Generator(device=self._device).manual_seed(seed)
 
@@ -181,23 +181,23 @@ class TorchBackend:
         np.random.seed(seed % 2**32)  # noqa: NPY002 (the selector under test may use it)
         self._torch.manual_seed(seed)
 
-    def take(self, values: Any, index: NDArray[np.int64]) -> Any:  # noqa: ANN401
+    def take(self, values: Any, index: NDArray[np.int64]) -> Any:
         """See `Backend`."""
         return values[self._torch.from_numpy(index).to(self._device)]
 
-    def overwrite(self, buffer: Any, values: Any) -> None:  # noqa: ANN401
+    def overwrite(self, buffer: Any, values: Any) -> None:
         """See `Backend`."""
         buffer.copy_(values)
 
-    def version(self, values: Any) -> int:  # noqa: ANN401
+    def version(self, values: Any) -> int:
         """See `Backend`."""
         return int(values._version)  # noqa: SLF001 (the public name for it does not exist)
 
-    def same(self, left: Any, right: Any) -> bool:  # noqa: ANN401
+    def same(self, left: Any, right: Any) -> bool:
         """See `Backend`."""
         return bool(self._torch.equal(left, right))
 
-    def tokens(self, output: Any, rows: int) -> NDArray[np.int64]:  # noqa: ANN401
+    def tokens(self, output: Any, rows: int) -> NDArray[np.int64]:
         """See `Backend`."""
         if not isinstance(output, self._torch.Tensor):
             msg = f"it must return a torch tensor of shape ({rows},), got {_describe(output)}"

@@ -99,7 +99,11 @@ class Caller:
         self.pulse = pulse or NoPulse()
 
     def __call__(
-        self, target: Any, draft: Any, ids: NDArray[np.int64], randomness: Randomness  # noqa: ANN401
+        self,
+        target: Any,
+        draft: Any,
+        ids: NDArray[np.int64],
+        randomness: Randomness,
     ) -> NDArray[np.int64]:
         """Call on B rows: target (B, V), draft (B, n, V), ids (B, n); return (B,) int64 on the host.
 
@@ -120,7 +124,11 @@ class Caller:
         return tokens
 
     def _one_by_one(
-        self, target: Any, draft: Any, ids: NDArray[np.int64], randomness: Randomness  # noqa: ANN401
+        self,
+        target: Any,
+        draft: Any,
+        ids: NDArray[np.int64],
+        randomness: Randomness,
     ) -> NDArray[np.int64]:
         rows, vocab_size = target.shape
         handed = self.backend.integers(ids)
@@ -135,10 +143,10 @@ class Caller:
         self._unchanged(before, target, draft, handed, ids)
         return tokens
 
-    def _versions(self, *arrays: Any) -> tuple[int, ...]:  # noqa: ANN401
+    def _versions(self, *arrays: Any) -> tuple[int, ...]:
         return tuple(map(self.backend.version, arrays))
 
-    def _unchanged(self, before: tuple[int, ...], target: Any, draft: Any, handed: Any, ids: NDArray[np.int64]) -> None:  # noqa: ANN401
+    def _unchanged(self, before: tuple[int, ...], target: Any, draft: Any, handed: Any, ids: NDArray[np.int64]) -> None:
         after = self._versions(target, draft, handed)
         changed = [old != new for old, new in zip(before, after, strict=True)]
         # The drafts are few: they are compared as well, for writes the library keeps no count of.
@@ -148,7 +156,7 @@ class Caller:
             msg = f"it wrote to its input {' and '.join(itertools.compress(names, changed))}"
             raise InputMutated(msg)
 
-    def _invoke(self, read: Callable[[Any], Any], *arguments: Any) -> Any:  # noqa: ANN401
+    def _invoke(self, read: Callable[[Any], Any], *arguments: Any) -> Any:
         """Call the selector and `read` its answer, in one pulse: a device may hang or fail only as that is fetched."""
         self.pulse.begin()
         try:
@@ -190,7 +198,7 @@ def _out_of_range(token: int, vocab_size: int, row: int) -> str:
     return f"token ids must lie in [0, {vocab_size}), got {token} in row {row}"
 
 
-def _as_int(output: Any) -> int:  # noqa: ANN401
+def _as_int(output: Any) -> int:
     if isinstance(output, (int, np.integer)) and not isinstance(output, bool):
         return int(output)
     shape, dtype = getattr(output, "shape", None), str(getattr(output, "dtype", ""))

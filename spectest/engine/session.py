@@ -163,7 +163,7 @@ class ChildSession:
             raise unusable
         return answer[1]  # type: ignore[no-any-return]
 
-    def _request(self, work: Call | Experiment, progress: Callable[[int], None] | None) -> Any:  # noqa: ANN401
+    def _request(self, work: Call | Experiment, progress: Callable[[int], None] | None) -> Any:
         if self._process is None:
             self._start()
         try:
@@ -176,7 +176,7 @@ class ChildSession:
                 if kind == "last words":
                     self._kill()
                 if kind != "progress":
-                    raise value
+                    raise value  # noqa: TRY301 (it came from the child)
                 if progress is not None:
                     progress(value)
         except (EOFError, ConnectionResetError, BrokenPipeError) as error:

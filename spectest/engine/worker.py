@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Final
@@ -128,7 +129,5 @@ def main() -> None:
         os.set_inheritable(descriptor, False)  # noqa: FBT003 (the standard library's signature)
     channel, heartbeat = Connection(descriptors[0]), Heartbeat(descriptors[1])
     threading.Thread(target=_watch_parent, args=(os.getppid(),), daemon=True).start()
-    try:
+    with suppress(BrokenPipeError, ConnectionResetError):  # the parent has gone; nobody is left to tell
         serve(channel, heartbeat)
-    except (BrokenPipeError, ConnectionResetError):
-        pass  # the parent has gone; nobody is left to tell

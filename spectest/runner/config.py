@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from spectest import checks
+from spectest import checks, schemes
 from spectest.checks.base import Settings
 from spectest.declaration import Declaration
 from spectest.errors import UsageError
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Tier:
     """How deep a run looks.
 
-    `delta` binds `law` and `acceptance` on main problems of the sizes in `vocab`; `small` and `calls` are sample sizes of
-    the other checks; `budget` is the default time limit in seconds.
+    `delta` binds `law` and `acceptance` on main problems of the sizes in `vocab`; `small` and `calls` are sample sizes
+    of the other checks; `budget` is the default time limit in seconds.
     """
 
     delta: float
@@ -123,6 +123,8 @@ class RunConfig:
         if declaration.kind != "selector":
             msg = f"`kind` {declaration.kind} is not provided: spectest verifies selectors of one position"
             raise UsageError(msg)
+        if declaration.scheme is not None:
+            _known_scheme(declaration)
         if self.problem is None:
             return self
         own = replace(self.problem, n_drafts=declaration.n_drafts, drafting=declaration.drafting)
@@ -132,6 +134,14 @@ class RunConfig:
     def seconds(self) -> float:
         """The budget in force."""
         return self.budget or TIERS[self.tier].budget
+
+
+def _known_scheme(declaration: Declaration) -> None:
+    try:
+        schemes.get(str(declaration.scheme), drafting=declaration.drafting)
+    except UsageError as error:
+        msg = f"`scheme` {declaration.scheme!r} cannot be held to: {error}"
+        raise UsageError(msg) from error
 
 
 def _between_zero_and_one(name: str, value: object) -> None:
@@ -202,7 +212,10 @@ def plan(config: RunConfig) -> list[Planned]:
     """
     settings = config.settings
     weights = {
-        f"{check.name}[{case}]": check.weight for check in checks.select() for case in check.cases(settings) if check.weight
+        f"{check.name}[{case}]": check.weight
+        for check in checks.select()
+        for case in check.cases(settings)
+        if check.weight
     }
     shares = split_alpha(config.alpha, weights)
     return [

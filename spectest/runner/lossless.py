@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from spectest.checks.base import Context, Settings
-from spectest.checks.laws import judge_law, law_samples
+from spectest.checks.judging import judge_law
+from spectest.checks.laws import law_samples
 from spectest.engine import Experiment, LocalSession
 from spectest.engine.address import resolve
 from spectest.errors import UsageError
@@ -65,7 +66,7 @@ def assert_lossless(
         samples = law_samples(prepared.problem, settings, stage, session.loaded.declaration.tolerance)
         return context.sample(Experiment((prepared,), samples, context.seed("assert_lossless", stage)))
 
-    result = judge_law(context, "assert_lossless", problem.name, prepared, draw)
+    result = judge_law(context, ("assert_lossless", problem.name), prepared, draw)
     if result.verdict == "fail":
         msg = f"{session.loaded.name} is not lossless on {problem!r}:\n{result.detail}"
         raise AssertionError(msg)

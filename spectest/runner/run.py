@@ -224,8 +224,8 @@ def verify(
 ) -> Report:
     """Verify that a selector is lossless and how far its acceptance is from the optimum.
 
-    A correct selector fails with probability at most `alpha`, whatever the seed; a selector whose output deviates from the
-    target by `delta` in total variation on a main problem passes with probability at most `beta`.
+    A correct selector fails with probability at most `alpha`, whatever the seed; a selector whose output deviates from
+    the target by `delta` in total variation on a main problem passes with probability at most `beta`.
 
     Args:
         selector: `pkg.mod:name`, `path/to/file.py:name`, or a callable (see the README for the protocol).

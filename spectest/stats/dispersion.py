@@ -33,8 +33,8 @@ def dispersion_test(counts: ArrayLike, *, alpha: float) -> DispersionResult:
     """Reject, two-sided, with probability at most `alpha` when batches are multinomial draws of one law, whichever.
 
     The statistic is the sum over batches of Pearson's X² against the law of all batches together. Its mean and variance
-    are those of independent draws (var X² = 2(k − 1) + (Σ 1/p − k² − 2k + 2)/B, one batch's worth of the mean going to the
-    estimated law); its law is taken as the gamma of those two moments, whose skewness is right to order 1/B.
+    are those of independent draws (var X² = 2(k − 1) + (Σ 1/p − k² − 2k + 2)/B, one batch's worth of the mean going
+    to the estimated law); its law is taken as the gamma of those two moments, whose skewness is right to order 1/B.
 
     Args:
         counts: (batches, V) integers, every row summing to the same batch size B. Tokens never seen are left out.

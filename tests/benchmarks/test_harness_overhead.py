@@ -1,6 +1,6 @@
 """What the harness costs on top of the selector: drafting, calling, validating, tallying.
 
-`SPECTEST_BENCHMARK_DRAWS=1000000 make bench` measures the committed figure (docs/benchmarks.md); the default is smaller.
+`SPECTEST_BENCHMARK_DRAWS=1000000 make bench` measures the figure in docs/benchmarks.md; the default is smaller.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ class Timed:
     def __init__(self) -> None:
         self.seconds = 0.0
 
-    def __call__(self, *arguments: object) -> object:
+    def __call__(self, *arguments: Any) -> object:
         """Select, and add up the time it took."""
         start = time.perf_counter()
         chosen = with_replacement(*arguments)
@@ -50,7 +50,7 @@ def test_harness_costs_at_most_a_fifth_on_top_of_the_scheme(benchmark: Benchmark
     target, draft = generator.dirichlet(np.ones(V), size=2)
     declaration = declared_by(with_replacement).override({"n_drafts": N, "broadcast": False})
     prepared = prepare(Problem(target, draft, N), declaration.dtype)
-    ratios = []
+    ratios: list[float] = []
 
     def run() -> None:
         selector = Timed()

@@ -245,10 +245,10 @@ def test_list_checks(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(CHECKS)
 
 
-@pytest.mark.parametrize(("drafting", "draft"), [("with_replacement", DRAFT), ("without_replacement", DRAFT)])
-def test_optimum(drafting: str, draft: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("drafting", ["with_replacement", "without_replacement"])
+def test_optimum(drafting: str, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["optimum", "--target", "p.npy", "--draft", "q.npy", "--drafts", "2", "--drafting", drafting]
-    best = spectest.optimal_acceptance(TARGET, draft, 2, drafting)
+    best = spectest.optimal_acceptance(TARGET, DRAFT, 2, drafting)
     assert main([*arguments, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found == best.to_dict()

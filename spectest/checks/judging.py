@@ -1,0 +1,129 @@
+"""Judging emitted tokens by their law: one problem, or many rows at once, and how a failure reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from spectest.checks.decision import decide, stage_levels
+from spectest.checks.laws import FULL, LawTests, law_delta, law_tests
+from spectest.stats import chi_squared_detectable, chi_squared_test, merge, total_variation_interval, worst_cells
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from spectest.checks.base import Context
+    from spectest.checks.decision import Decision, StageTest
+    from spectest.checks.result import CaseResult, Verdict
+    from spectest.engine import Prepared, Tally
+
+    Draw = Callable[[int, float], Tally]
+    Test = Callable[[Tally, float], StageTest]
+
+_CONFIDENCE: Final = 0.999
+_SHOWN: Final = 5
+
+
+def judge_law(
+    context: Context, name: tuple[str, str], prepared: Prepared, draw: Draw, *, binding: bool = False
+) -> CaseResult:
+    """Run the law tests of one problem on what `draw` draws; return the result of the case `name` = (check, case).
+
+    `binding`: the tier promises δ, so a sample too small for it is inconclusive.
+    """
+    settings, declaration = context.settings, context.declaration
+    tests = law_tests(prepared.problem)
+
+    def tester(which: str) -> Test:
+        probabilities = tests.probabilities(which)
+
+        def test(tally: Tally, level: float) -> StageTest:
+            counts = merge(tally.counts[0], tests.maps[which])
+            return chi_squared_test(counts, probabilities, alpha=level, tolerance=declaration.tolerance)
+
+        return test
+
+    decision = decide(context.alpha, {which: tester(which) for which in tests.maps}, draw)
+    first = decision.tallies[0]
+    delta = law_delta(tests, decision, settings, context.alpha, declaration.tolerance)
+    found: tuple[Verdict, str] = "pass", f"{first.samples:,} samples follow the target; {delta:.3g} would show"
+    if decision.rejected:
+        found = _failed(context, explain(tests, decision, _counts(decision, 0)))
+    elif binding and delta > settings.delta:
+        reached = f"only {first.samples:,} samples in the time given: a deviation of {delta:.3g} would show"
+        found = "inconclusive", f"{reached}, one of {settings.delta:g} might not"
+    return decision.result(context, name, found, delta=delta)
+
+
+def judge_groups(
+    context: Context,
+    name: tuple[str, str],
+    prepared: Sequence[Prepared],
+    draw: Draw,
+    labels: Sequence[str] | None = None,
+) -> CaseResult:
+    """Test each group of a tally against its own problem's law (full table), all on one sample; α is shared equally.
+
+    `labels` names the groups in a failure, the problems' names by default.
+    """
+    names = list(labels or [item.problem.name for item in prepared])
+
+    def tester(group: int) -> Test:
+        def test(tally: Tally, level: float) -> StageTest:
+            target = prepared[group].problem.target
+            return chi_squared_test(tally.counts[group], target, alpha=level, tolerance=context.declaration.tolerance)
+
+        return test
+
+    decision = decide(context.alpha, {label: tester(group) for group, label in enumerate(names)}, draw)
+    first = decision.tallies[0]
+    errors = {"alpha": stage_levels(context.alpha, len(names))[0], "beta": context.settings.beta / 2}
+    delta = max(
+        chi_squared_detectable(item.problem.target, samples=max(1, int(count)), **errors)
+        for item, count in zip(prepared, first.counts.sum(axis=1), strict=True)
+    )
+    said = f"{first.samples:,} samples in {first.calls:,} calls, each row by its own law; {delta:.2g} would show in one"
+    found: tuple[Verdict, str] = "pass", said
+    if decision.rejected:
+        group = names.index(decision.worst)
+        tests = LawTests(prepared[group].problem, {decision.worst: np.arange(first.counts.shape[1])}, ())
+        found = _failed(context, f"{decision.worst}: {explain(tests, decision, _counts(decision, group))}")
+    return decision.result(context, name, found, delta=delta)
+
+
+def explain(tests: LawTests, decision: Decision, counts: NDArray[np.int64]) -> str:
+    """Say how counts (V,) deviate: the interval of the deviation and the tokens most wrong."""
+    problem = tests.problem
+    cells, probabilities = tests.maps[decision.worst], tests.probabilities(decision.worst)
+    impossible = np.flatnonzero((problem.target == 0) & (counts > 0))
+    lines = []
+    if impossible.size:
+        token = int(impossible[counts[impossible].argmax()])
+        lines.append(f"token {token} has probability 0 and was emitted {counts[token]:,} times")
+    estimate, low, high = total_variation_interval(merge(counts, cells), probabilities, confidence=_CONFIDENCE)
+    where = f" ({decision.worst} partition)" if decision.worst != FULL and cells.size > probabilities.size else ""
+    lines.append(
+        f"total variation {estimate:.4g} in [{low:.3g}, {high:.3g}]{where}, {counts.sum():,} samples, "
+        f"p-value {decision.p_value:.2g}"
+    )
+    lines += [
+        f"token {cell.index}: expected {cell.expected:,.1f}, observed {cell.observed:,} ({cell.z:+.1f} standard errors)"
+        for cell in worst_cells(counts, problem.target, limit=_SHOWN)
+        if cell.observed != cell.expected
+    ]
+    return "\n".join(lines)
+
+
+def _counts(decision: Decision, group: int) -> NDArray[np.int64]:
+    """Return all stages' counts of a group: what is shown of a failure, not what was decided on."""
+    counts: NDArray[np.int64] = np.sum([tally.counts[group] for tally in decision.tallies], axis=0)
+    return counts
+
+
+def _failed(context: Context, detail: str) -> tuple[Verdict, str]:
+    if context.declaration.lossless:
+        return "fail", detail
+    return "pass", f"deviates by design (lossless=False): {detail}"
