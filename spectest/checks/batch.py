@@ -20,6 +20,7 @@ _VOCAB: Final = 6
 _SHUFFLED: Final = 97
 _POSITIONS: Final = 11
 _PROBLEMS: Final = 8
+_SMALL: Final = 8  # batches this small hold two problems only: each is then seen often enough in few calls
 #: Sizes where kernels change their ways: one, odd, around powers of two, more than a thousand.
 _SIZES: Final = (1, 2, 3, 8, 31, 33, 64, 129, 1025, 2050)
 
@@ -52,7 +53,7 @@ class Batch:
     def run(self, case: str, context: Context) -> CaseResult:
         """See `Check`."""
         rows = self._rows(case)
-        count = min(_PROBLEMS, rows) if case != "positions" else rows
+        count = rows if case == "positions" else _PROBLEMS if rows > _SMALL else min(rows, 2)
         problems = rows_problems(count, _VOCAB, context.settings, context.declaration, case)
         prepared = context.prepare(*problems)
         pattern = np.arange(rows) % count
@@ -83,5 +84,9 @@ class Batch:
             return rows * (settings.calls // 2)
         if case == "positions":
             return rows * settings.calls
-        # Few calls where calls are large, and no more calls than the others where they are small.
-        return rows * int(np.clip(settings.calls * 24 // rows, 4, settings.calls // 4))
+        # Few calls where calls are large, and where they are small no more than time allows.
+        if rows <= _SMALL:
+            calls = max(settings.calls // rows, settings.calls // 4)
+        else:
+            calls = int(np.clip(settings.calls * 24 // rows, 4, settings.calls // 4))
+        return rows * calls

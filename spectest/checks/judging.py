@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _CONFIDENCE: Final = 0.999
 _SHOWN: Final = 5
+_SMALLEST: Final = 1e-300
 
 
 def judge_law(
@@ -107,7 +108,7 @@ def explain(tests: LawTests, decision: Decision, counts: NDArray[np.int64]) -> s
     where = f" ({decision.worst} partition)" if decision.worst != FULL and cells.size > probabilities.size else ""
     lines.append(
         f"total variation {estimate:.4g} in [{low:.3g}, {high:.3g}]{where}, {counts.sum():,} samples, "
-        f"p-value {decision.p_value:.2g}"
+        f"p-value {said(decision.p_value)}"
     )
     lines += [
         f"token {cell.index}: expected {cell.expected:,.1f}, observed {cell.observed:,} ({cell.z:+.1f} standard errors)"
@@ -115,6 +116,11 @@ def explain(tests: LawTests, decision: Decision, counts: NDArray[np.int64]) -> s
         if cell.observed != cell.expected
     ]
     return "\n".join(lines)
+
+
+def said(p_value: float) -> str:
+    """Return a p-value for a reader: those below what a double holds are not zero."""
+    return f"{p_value:.2g}" if p_value > _SMALLEST else f"below {_SMALLEST:g}"
 
 
 def _counts(decision: Decision, group: int) -> NDArray[np.int64]:

@@ -210,16 +210,26 @@ def support_problem(vocab_size: int, settings: Settings, declaration: Declaratio
 def rows_problems(
     count: int, vocab_size: int, settings: Settings, declaration: Declaration, label: str
 ) -> list[Problem]:
-    """Return `count` problems of one (n, V), each with its target on its own pair of tokens or three.
+    """Return `count` problems of one (n, V) for the rows of a batch.
 
-    A row answered from another row's target emits tokens its own target does not have: an exact failure, seen at once.
+    Most have their target on three tokens of their own: a row answered from another row's target emits tokens it does
+    not have, an exact failure. From the fifth on every fourth has a one-hot target, and every fourth one p = q: what is
+    right for such a row must not be done to its neighbours. The first has most of its target where the draft has
+    little, so that even a few hundred samples of it show a wrong residual.
     """
     generator = np.random.default_rng(derive_seed(settings.seed, "rows", label))
     found = []
     for index in range(count):
         target = np.zeros(vocab_size)
-        support = (index + np.arange(3) * (1 + index // vocab_size)) % vocab_size
-        target[np.unique(support)] = generator.dirichlet(np.full(np.unique(support).size, 40.0))
+        support = (index + np.arange(3)) % vocab_size
+        target[support] = generator.dirichlet(np.full(3, 40.0))
         draft = _softmax(1.2 * generator.standard_normal(vocab_size))
+        if index == 0:
+            draft = np.where(target > 0, 0.05, 0.15 / (vocab_size - 3))
+            draft[support[0]] = 0.75
+        elif index % 4 == 0:
+            target = np.eye(vocab_size)[support[0]]
+        elif index % 4 == 1 and index > 1:
+            draft = target = _floored(target)
         found.append(build(target, draft, declaration, generator, f"row-{index}"))
     return found

@@ -42,16 +42,27 @@ def print_report(
         console.print(_checks(report, verbose=verbose))
     if report.problems:
         console.print(_acceptance(report.problems))
-    for case in report.cases:
-        if case.verdict != "pass":
-            _line(console, _explained(report, case, verbose=verbose))
-            console.print()
+    for check in report.checks:
+        for text in _troubles(report, check, verbose=verbose):
+            _line(console, text)
     _line(console, last)
 
 
 def _line(console: Console, text: str | Text) -> None:
     """Print text as it is: never cut or folded, nothing in it taken for markup."""
     console.print(Text(text) if isinstance(text, str) else text, soft_wrap=True)
+
+
+def _troubles(report: Report, check: CheckResult, *, verbose: bool) -> list[str]:
+    """Return what is wrong with a check: the case that decided in full, the others a line each unless `verbose`."""
+    wrong = [case for case in check.cases if case.verdict != "pass"]
+    whole = [case for case in wrong if verbose or case is check.decisive]
+    brief = [case for case in wrong if case not in whole]
+    lines = [_explained(report, case, verbose=verbose) + "\n" for case in whole]
+    for case in brief:
+        again = "" if case.replay is None else f"  (spectest replay {case.replay})"
+        lines.append(f"  also {case_name(case)} {SPOKEN[case.verdict]}: {first_line(case.detail)}{again}")
+    return [*lines, ""] if brief else lines
 
 
 def _explained(report: Report, case: CaseResult, *, verbose: bool) -> str:

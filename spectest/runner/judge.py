@@ -25,6 +25,8 @@ _LOST_AT_MOST: Final = 2
 _LOST_IN_ALL: Final = 8
 #: Failures run again in a fresh process, to tell those that depend on earlier calls: the first of each check.
 _CONFIRMED: Final = 4
+#: ... unless it took longer than this: a slow selector's run ends when its budget does.
+_CONFIRM_SECONDS: Final = 20.0
 
 
 class Judge:
@@ -86,7 +88,8 @@ class Judge:
             self._opener.address, self._config, planned.check, planned.case, self._caps.get(planned) or None
         )
         result = replace(result, replay=save(record))
-        if confirm and first and not result.lost and _passes(record):
+        quick = not result.lost and result.seconds <= _CONFIRM_SECONDS
+        if confirm and first and quick and _passes(record):
             note = "\nstateful: it did not come back in a fresh process, so it depends on earlier calls"
             result = replace(result, stateful=True, detail=result.detail + note)
         return result
