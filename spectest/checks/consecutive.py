@@ -10,7 +10,8 @@ from spectest.checks.decision import decide
 from spectest.checks.judging import judge_groups
 from spectest.checks.pairs import pair_counts, pairs_detectable
 from spectest.checks.problems import build, rows_problems
-from spectest.engine import Experiment
+from spectest.checks.result import CaseResult
+from spectest.engine import Call, Experiment
 from spectest.stats import independence_test
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from spectest.checks.base import Context, Settings
     from spectest.checks.decision import StageTest
-    from spectest.checks.result import CaseResult, Verdict
+    from spectest.checks.result import Verdict
     from spectest.declaration import Declaration
     from spectest.engine import Tally
 
@@ -32,6 +33,7 @@ class Consecutive:
 
     `problems`: successive calls hold different problems in the same buffers, and each gets its own law (a plan cached
     by shape, address or call count does not). `draws`: successive calls hold the same inputs, and are independent.
+    `answers`: an answer is still the same after the next call.
     """
 
     name = "consecutive"
@@ -41,21 +43,19 @@ class Consecutive:
     def cases(self, settings: Settings) -> tuple[str, ...]:
         """See `Check`."""
         del settings
-        return ("problems", "draws")
+        return ("problems", "draws", "answers")
 
     def cost(self, case: str, settings: Settings) -> float:
         """See `Check`."""
-        del case
-        return settings.calls * _ROWS
+        return 2.0 * _ROWS if case == "answers" else settings.calls * _ROWS
 
     def applies(self, case: str, declaration: Declaration) -> bool:
         """See `Check`."""
-        del case, declaration
-        return True
+        return declaration.batched or case != "answers"
 
     def run(self, case: str, context: Context) -> CaseResult:
         """See `Check`."""
-        return self._problems(context) if case == "problems" else self._draws(context)
+        return {"problems": self._problems, "draws": self._draws, "answers": self._answers}[case](context)
 
     def _problems(self, context: Context) -> CaseResult:
         problems = rows_problems(_PROBLEMS, _VOCAB, context.settings, context.declaration, self.name)
@@ -102,3 +102,16 @@ class Consecutive:
             apart = f"outputs of calls with the same inputs, {decision.worst}, depend on each other"
             found = "fail", f"{apart} (p-value {decision.p_value:.2g}): an earlier draw is used again"
         return decision.result(context, (self.name, "draws"), found, delta=delta)
+
+    def _answers(self, context: Context) -> CaseResult:
+        problems = rows_problems(_PROBLEMS, _VOCAB, context.settings, context.declaration, "answers")
+        prepared, pattern = context.prepare(*problems), np.arange(_ROWS) % _PROBLEMS
+        second = Call(prepared, np.roll(pattern, 1), context.seed(self.name, "answers", "second"))
+        first = Call(prepared, pattern, context.seed(self.name, "answers", "first"), then=second)
+        outcome = context.session.call(first)
+        changed = int((outcome.tokens != outcome.held).sum())
+        verdict: Verdict = "fail" if changed else "pass"
+        detail = f"{_ROWS} answers stayed as they were during the next call"
+        if changed:
+            detail = f"{changed} of {_ROWS} answers changed during the next call: its output buffer is used again"
+        return CaseResult(self.name, "answers", verdict, detail, samples=2 * _ROWS)

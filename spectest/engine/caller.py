@@ -97,6 +97,7 @@ class Caller:
         self.declaration = declaration
         self.backend = backend
         self.pulse = pulse or NoPulse()
+        self.answer: Any = None  # the last batched answer, as it was returned
 
     def __call__(
         self,
@@ -116,9 +117,12 @@ class Caller:
         handed = self.backend.integers(ids)
         before = self._versions(target, draft, handed)
         fourth = randomness.arguments(rows, ids.shape[1])
-        tokens: NDArray[np.int64] = self._invoke(
-            lambda output: self.backend.tokens(output, rows), target, draft, handed, *fourth
-        )
+
+        def read(output: Any) -> NDArray[np.int64]:
+            self.answer = output
+            return self.backend.tokens(output, rows)
+
+        tokens: NDArray[np.int64] = self._invoke(read, target, draft, handed, *fourth)
         self._unchanged(before, target, draft, handed, ids)
         _in_range(tokens, vocab_size)
         return tokens

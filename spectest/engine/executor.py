@@ -58,7 +58,12 @@ class Executor:
         tokens = self._caller(*rows, ids, randomness)
         expected = self._backend.take(target, call.pattern), self._backend.take(draft, call.pattern)
         self._unchanged(rows, expected)
-        return Outcome(ids, tokens)
+        if call.then is None:
+            return Outcome(ids, tokens)
+        answer = self._caller.answer
+        self.call(call.then)
+        held = tokens if answer is None else self._backend.tokens(answer, tokens.size)
+        return Outcome(ids, tokens, held)
 
     def sample(self, experiment: Experiment, progress: Callable[[int], None] | None = None) -> Tally:
         """Run an experiment.

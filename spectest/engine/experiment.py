@@ -107,6 +107,7 @@ class Call:
         problems: all of one (n, V).
         pattern: problem index of each row, shape (B,).
         ids: the drafts (B, n); None to draw them from `draft_seed`.
+        then: a call to make next, while this one's answer is held.
         seed: of the selector's randomness.
         draft_seed: of the drafts.
     """
@@ -116,11 +117,13 @@ class Call:
     seed: int
     draft_seed: int = 0
     ids: NDArray[np.int64] | None = None
+    then: Call | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """The drafts of one call (B, n) and what came back (B,)."""
+    """The drafts of one call (B, n) and what came back (B,); `held` is that answer read again after the call `then`."""
 
     ids: NDArray[np.int64]
     tokens: NDArray[np.int64]
+    held: NDArray[np.int64] | None = None

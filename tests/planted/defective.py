@@ -869,6 +869,6 @@ def aborts(p: Tensor, q: Tensor, ids: Tensor, generator: Generator) -> Tensor:
 @defect("noise")
 def prints(p: Tensor, q: Tensor, ids: Tensor, generator: Generator) -> Tensor:
     """Lossless; writes to stdout and to file descriptor 1, where a caller may have a protocol of its own."""
-    print('{"verdict": "pass"}', flush=True)  # noqa: T201 (the defect)
+    print('{"verdict": "pass"}', flush=True)
     os.write(1, b"\x80\x04N. noise\n")
     return _correct(p, q, ids, generator)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from spectest.declaration import declared_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import ModuleType
 
     from numpy.typing import NDArray
 
@@ -68,14 +66,16 @@ PROBLEMS: dict[str, tuple[Law, Law]] = {
 }
 
 
-def load(name: str) -> ModuleType:
-    """Load a file of this folder afresh, by path, its state empty."""
-    spec = importlib.util.spec_from_file_location(f"planted_{name}", Path(__file__).with_name(f"{name}.py"))
+def load(address: str) -> Callable[..., Any]:
+    """Return the selector from its module loaded afresh, its state empty."""
+    where, _, name = address.partition(":")
+    spec = importlib.util.find_spec(where)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
+    select: Callable[..., Any] = getattr(module, name)
+    return select
 
 
 def draft_rows(q: Law, drafting: str, n: int) -> Law:

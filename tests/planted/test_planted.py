@@ -13,7 +13,8 @@ import pytest
 import torch
 from scipy import stats
 
-from . import correct, defective
+from . import correct, defects
+from .defects import accept, calls, core, law, protocol
 from .independent import (
     PROBLEMS,
     Batch,
@@ -36,7 +37,7 @@ SIZE = 50_000
 
 def of_kind(*kinds: str) -> list[str]:
     """Return the defects of these kinds."""
-    return [name for name, kind in defective.DEFECTIVE.items() if kind in kinds]
+    return [name for name, kind in defects.DEFECTIVE.items() if kind in kinds]
 
 
 def size_for(select: Callable[..., Any], name: str) -> int:
@@ -57,10 +58,11 @@ def conforms(out: object, size: int, vocab: int) -> bool:
 def test_tables_name_what_exists() -> None:
     """Every entry is an attribute, and there is enough of everything."""
     assert len(correct.CORRECT) >= 12
-    assert len(defective.DEFECTIVE) >= 35
+    assert len(defects.DEFECTIVE) >= 35
     assert all(callable(getattr(correct, name)) for name in correct.CORRECT)
-    assert all(callable(getattr(defective, name)) for name in defective.DEFECTIVE)
-    assert {*defective.NEEDS, *defective.MILD} <= set(defective.DEFECTIVE)
+    assert all(callable(defects.get(name)) for name in defects.DEFECTIVE)
+    assert set(defects.ADDRESSES) == set(defects.DEFECTIVE)
+    assert {*defects.NEEDS, *defects.MILD} <= set(defects.DEFECTIVE)
 
 
 @pytest.mark.parametrize("problem", ["generic", "holes", "ties", "wide"])
@@ -101,14 +103,14 @@ def test_correct_protocol(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in of_kind("law", "support") if name != "draft_in_bfloat16"])
 def test_biased(name: str) -> None:
     """Biased on the problem it needs; noticeably so unless it is marked mild."""
-    select = getattr(defective, name)
-    needs = defective.NEEDS.get(name, "generic")
+    select = defects.get(name)
+    needs = defects.NEEDS.get(name, "generic")
     tokens, _ = sample(select, (needs,), 2 * size_for(select, needs))
     p_value, variation = deviation(tokens, needs)
     assert p_value < WRONG, f"TV {variation:.4f}"
-    if name not in defective.MILD:
+    if name not in defects.MILD:
         assert variation > NOTICEABLE
-    if defective.DEFECTIVE[name] == "support":
+    if defects.DEFECTIVE[name] == "support":
         assert (PROBLEMS[needs][0][tokens] == 0).any()
     if needs in {"wide", "equal", "ties", "one_hot"}:  # they show there alone
         assert deviation(sample(select, ("generic",), SIZE)[0], "generic")[0] > SOUND
@@ -116,9 +118,9 @@ def test_biased(name: str) -> None:
 
 def test_draft_in_bfloat16() -> None:
     """Same uniforms, same drafts: where rounding q changes the token, the changes do not cancel."""
-    batch = Batch(defective.draft_in_bfloat16, ("generic",), 8 * SIZE)
-    rounded = batch.call(defective.draft_in_bfloat16, seed=1).numpy()
-    exact = batch.call(defective._correct, seed=1).numpy()
+    batch = Batch(law.draft_in_bfloat16, ("generic",), 8 * SIZE)
+    rounded = batch.call(law.draft_in_bfloat16, seed=1).numpy()
+    exact = batch.call(core.correct, seed=1).numpy()
     changed = rounded != exact
     gained, lost = (np.bincount(tokens[changed], minlength=10) for tokens in (rounded, exact))
     assert (np.abs(gained - lost) / np.sqrt(gained + lost + 1)).max() > 6
@@ -127,18 +129,17 @@ def test_draft_in_bfloat16() -> None:
 @pytest.mark.parametrize("kind", ["law", "support", "rows", "dependence", "determinism", "state", "acceptance"])
 def test_answers_everywhere(kind: str) -> None:
     """What is wrong with these is never an exception or the form of the answer, on whatever problem."""
-    module = load("defective")
     for name in of_kind(kind):
-        select = getattr(module, name)
+        select = load(defects.ADDRESSES[name])
         for problem in PROBLEMS:
             vocab = 256 if name == "ids_wrap_at_256" else PROBLEMS[problem][0].size
             assert conforms(Batch(select, (problem,), 9).call(select), 9, vocab), (name, problem)
 
 
-@pytest.mark.parametrize("name", sorted(defective.MILD))
+@pytest.mark.parametrize("name", sorted(defects.MILD))
 def test_mild(name: str) -> None:
     """Below 0.01 of total variation on an ordinary problem in an ordinary batch."""
-    assert deviation(sample(getattr(defective, name), ("generic",), 2 * SIZE)[0], "generic")[1] < NOTICEABLE
+    assert deviation(sample(defects.get(name), ("generic",), 2 * SIZE)[0], "generic")[1] < NOTICEABLE
 
 
 def test_injection() -> None:
@@ -147,11 +148,11 @@ def test_injection() -> None:
     q = draft[:, None].expand(1, 3, -1)
     ids = torch.tensor([[0, 3, 0]])  # target mass 0
     zero, nearly_one = torch.zeros(1, 4).double(), torch.full((1, 4), 1 - 2.0**-53).double()
-    assert target[0, defective.inclusive_at_zero(target, q, ids, zero)] == 0
+    assert target[0, accept.inclusive_at_zero(target, q, ids, zero)] == 0
     ends_in_zero = torch.tensor([[0.5, 0.3, 0.2, 0.0]]).double()
     uniform = torch.full((1, 3, 4), 0.25).double()
     last = torch.tensor([[3, 3, 3]])
-    assert defective.coin_rounds_to_one(ends_in_zero, uniform, last, nearly_one) == 3
+    assert accept.coin_rounds_to_one(ends_in_zero, uniform, last, nearly_one) == 3
     for uniforms in (zero, nearly_one):
         assert target[0, correct.rrs_uniforms(target, q, ids, uniforms)] > 0
         assert correct.rrs_uniforms(ends_in_zero, uniform, last, uniforms) != 3
@@ -160,7 +161,7 @@ def test_injection() -> None:
 @pytest.mark.parametrize("name", of_kind("rows"))
 def test_wrong_rows(name: str) -> None:
     """Wrong in the batch it needs, right in an ordinary one where that says anything."""
-    select, needs = getattr(defective, name), defective.NEEDS[name]
+    select, needs = defects.get(name), defects.NEEDS[name]
     if needs == "mixed":
         tokens, _ = sample(select, ("generic", "other"), SIZE)
         assert min(deviation(tokens[::2], "generic")[0], deviation(tokens[1::2], "other")[0]) < WRONG
@@ -180,19 +181,19 @@ def test_wrong_rows(name: str) -> None:
         assert deviation(tokens[here[needs]], "generic")[0] < WRONG
 
 
-@pytest.mark.parametrize("name", [*of_kind("dependence"), "_correct"])
+@pytest.mark.parametrize("name", [*of_kind("dependence"), "correct"])
 def test_dependent_rows(name: str) -> None:
     """Each row alone has the target law, two rows together do not, unless the selector is correct."""
-    select = getattr(defective, name)
+    select = core.correct if name == "correct" else defects.get(name)
     pairs = sample_calls(select, "small", 2, 2000)
     assert min(deviation(pairs[:, 0], "small")[0], deviation(pairs[:, 1], "small")[0]) > SOUND
     batch = Batch(select, ("small",), 1000)
     batch.ids[:] = 1
     given_equal_drafts = len(batch.call(select).unique())
-    if name == "_correct":
+    if name == "correct":
         assert dependence(pairs) > SOUND
         assert given_equal_drafts > 1
-    elif defective.NEEDS.get(name) == "equal_drafts":
+    elif defects.NEEDS.get(name) == "equal_drafts":
         assert given_equal_drafts == 1
     else:
         assert dependence(pairs) < WRONG
@@ -200,18 +201,17 @@ def test_dependent_rows(name: str) -> None:
 
 def test_determinism() -> None:
     """One ignores the seed, the other cannot be replayed; each law is right."""
-    batch = Batch(defective.generator_ignored, ("generic",), 1000)
-    assert torch.equal(batch.call(defective.generator_ignored, 1), batch.call(defective.generator_ignored, 2))
+    batch = Batch(calls.generator_ignored, ("generic",), 1000)
+    assert torch.equal(batch.call(calls.generator_ignored, 1), batch.call(calls.generator_ignored, 2))
     assert not torch.equal(batch.call(correct.rrs_dense, 1), batch.call(correct.rrs_dense, 2))
-    assert not torch.equal(batch.call(defective.private_generator, 1), batch.call(defective.private_generator, 1))
-    assert deviation(sample(defective.private_generator, ("generic",), SIZE)[0], "generic")[0] > SOUND
+    assert not torch.equal(batch.call(calls.private_generator, 1), batch.call(calls.private_generator, 1))
+    assert deviation(sample(calls.private_generator, ("generic",), SIZE)[0], "generic")[0] > SOUND
 
 
 @pytest.mark.parametrize("name", of_kind("state"))
 def test_state(name: str) -> None:
     """What an earlier call left behind spoils a later one, or the other way round."""
-    module = load("defective")
-    select, needs = getattr(module, name), defective.NEEDS[name]
+    select, needs = load(defects.ADDRESSES[name]), defects.NEEDS[name]
     earlier, later = (Batch(select, (problem,), 20_000) for problem in ("generic", "other"))
     if needs == "reused_buffer":
         earlier.call(select)
@@ -235,7 +235,7 @@ def test_state(name: str) -> None:
 @pytest.mark.parametrize("name", of_kind("mutation"))
 def test_mutation(name: str) -> None:
     """The answer is right, the caller's arguments are not what they were."""
-    select = getattr(defective, name)
+    select = defects.get(name)
     batch = Batch(select, ("generic",), SIZE)
     before = [tensor.clone() for tensor in (batch.target, batch.draft, batch.ids)]
     assert deviation(batch.call(select).numpy(), "generic")[0] > SOUND
@@ -246,7 +246,7 @@ def test_mutation(name: str) -> None:
 @pytest.mark.parametrize("name", of_kind("acceptance"))
 def test_acceptance_below_declared(name: str) -> None:
     """Lossless, yet accepting noticeably less than recursive rejection would."""
-    tokens, ids = sample(getattr(defective, name), ("peaked",), SIZE)
+    tokens, ids = sample(defects.get(name), ("peaked",), SIZE)
     assert deviation(tokens, "peaked")[0] > SOUND
     target, draft = PROBLEMS["peaked"]
     exact = acceptance_of("recursive_rejection", target, draft_rows(draft, "with_replacement", 3))
@@ -256,15 +256,15 @@ def test_acceptance_below_declared(name: str) -> None:
 @pytest.mark.parametrize("name", of_kind("protocol"))
 def test_protocol_broken(name: str) -> None:
     """The answer is not (B,) int64 in range."""
-    assert not conforms(Batch(defective.no_op, ("generic",), 300).call(getattr(defective, name)), 300, 10)
+    assert not conforms(Batch(protocol.no_op, ("generic",), 300).call(defects.get(name)), 300, 10)
 
 
 @pytest.mark.parametrize("name", of_kind("raise"))
 def test_raises(name: str) -> None:
     """Raises on the problem it needs, and answers an ordinary one if it needs any."""
-    select, needs = getattr(defective, name), defective.NEEDS.get(name)
+    select, needs = defects.get(name), defects.NEEDS.get(name)
     with pytest.raises(BaseException) as caught:  # noqa: PT011 (SystemExit and KeyboardInterrupt among them)
-        Batch(defective.no_op, (needs or "generic",), 50).call(select)
+        Batch(protocol.no_op, (needs or "generic",), 50).call(select)
     assert not isinstance(caught.value, AssertionError)
     if needs:
         assert deviation(sample(select, ("generic",), SIZE)[0], "generic")[0] > SOUND
@@ -274,7 +274,7 @@ def test_raises(name: str) -> None:
 def test_ends_or_stops_its_process(name: str) -> None:
     """The process dies, or does not come back, before it can say that the call returned."""
     script = (
-        f"import runpy, torch; select = runpy.run_path({defective.__file__!r})[{name!r}]\n"
+        f"import torch; from tests.planted import defects; select = defects.get({name!r})\n"
         "p = torch.ones(1, 1).double()\n"
         "print('called', flush=True); select(p, p[:, None], torch.zeros(1, 1).long(), torch.Generator()); print('back')"
     )
@@ -285,7 +285,7 @@ def test_ends_or_stops_its_process(name: str) -> None:
     try:
         assert child.stdout is not None
         assert child.stdout.readline() == "called\n"
-        if defective.DEFECTIVE[name] == "hang":
+        if defects.DEFECTIVE[name] == "hang":
             with pytest.raises(subprocess.TimeoutExpired):
                 child.wait(timeout=0.5)
         else:
@@ -298,6 +298,6 @@ def test_ends_or_stops_its_process(name: str) -> None:
 
 def test_noise(capfd: pytest.CaptureFixture[str]) -> None:
     """Lossless, and not silent."""
-    tokens, _ = sample(defective.prints, ("generic",), SIZE)
+    tokens, _ = sample(protocol.prints, ("generic",), SIZE)
     assert deviation(tokens, "generic")[0] > SOUND
     assert "verdict" in capfd.readouterr().out

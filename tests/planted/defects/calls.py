@@ -1,0 +1,90 @@
+"""Defects of calls: determinism, state kept from one call to the next, inputs written to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Generator
+
+from .core import correct, defect
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+_ANSWERS: dict[tuple[Any, ...], Tensor] = {}
+_LATE: dict[tuple[Any, ...], Tensor] = {}
+_PLANS: dict[tuple[Any, ...], tuple[Tensor, Tensor]] = {}
+_TARGETS: dict[tuple[Any, ...], Tensor] = {}
+_PRIVATE = Generator()
+_CALLS: dict[str, int] = {}
+
+
+@defect("determinism", needs="another_seed")
+def generator_ignored(p: Tensor, q: Tensor, ids: Tensor, generator: Generator) -> Tensor:
+    """Reseeds with 0 at every call (vLLM#6038)."""
+    return correct(p, q, ids, Generator().manual_seed(0))
+
+
+@defect("determinism", needs="same_seed")
+def private_generator(p: Tensor, q: Tensor, ids: Tensor, generator: Generator) -> Tensor:
+    """A stream of its own: the law is right, the caller's seed has no effect (sglang#33395)."""
+    return correct(p, q, ids, _PRIVATE)
+
+
+@defect("state", needs="repeated_shape")
+def answer_cached_by_shape(p: Tensor, q: Tensor, ids: Tensor, generator: Generator) -> Tensor:
+    """A captured graph replays its first answer for every later call of that shape."""
+    return _ANSWERS.setdefault(tuple(p.shape), correct(p, q, ids, generator)).clone()
+
+
+@defect("state", needs="repeated_shape")
+def one_call_late(p: Tensor, q: Tensor, ids: Tensor, generator: Generator) -> Tensor:
+    """Returns the answer to the previous call of that shape (openvino.genai#4190)."""
+    token, key = correct(p, q, ids, generator), tuple(p.shape)
+    late, _LATE[key] = _LATE.get(key, token), token
+    return late.clone()
+
+
+@defect("state", needs="repeated_shape")
+def plan_cached_by_shape(p: Tensor, q: Tensor, ids: Tensor, generator: Generator) -> Tensor:
+    """Laws of the first call are kept for every later call of that shape."""
+    target, draft = _PLANS.setdefault(tuple(q.shape), (p.clone(), q.clone()))
+    return correct(target, draft, ids, generator)
+
+
+@defect("state", needs="reused_buffer")
+def plan_cached_by_pointer(p: Tensor, q: Tensor, ids: Tensor, generator: Generator) -> Tensor:
+    """The target is cached by its address: stale as soon as the buffer is filled anew."""
+    return correct(_TARGETS.setdefault((p.data_ptr(), *p.shape), p.clone()), q, ids, generator)
+
+
+@defect("state", needs="first_call")
+def first_call_not_verified(p: Tensor, q: Tensor, ids: Tensor, generator: Generator) -> Tensor:
+    """The first call of a process only compiles, and returns its first drafts."""
+    _CALLS["first"] = _CALLS.get("first", 0) + 1
+    return ids[:, 0].clone() if _CALLS["first"] == 1 else correct(p, q, ids, generator)
+
+
+@defect("state", needs="reused_output")
+def output_buffer_reused(p: Tensor, q: Tensor, ids: Tensor, generator: Generator) -> Tensor:
+    """Returns the same buffer at every call: an answer kept by the caller changes under its hands."""
+    buffer = _ANSWERS.setdefault(("buffer", *ids.shape), torch.empty_like(ids[:, 0]))
+    return buffer.copy_(correct(p, q, ids, generator))
+
+
+@defect("mutation")
+def target_overwritten(p: Tensor, q: Tensor, ids: Tensor, generator: Generator) -> Tensor:
+    """Leaves the residual in the caller's target (MCSD mutates `ground_probs`)."""
+    token = correct(p, q, ids, generator)
+    p -= q[:, 0]
+    return token
+
+
+@defect("mutation")
+def drafts_overwritten(p: Tensor, q: Tensor, ids: Tensor, generator: Generator) -> Tensor:
+    """Marks what it did not emit with -1 in the caller's drafts."""
+    token = correct(p, q, ids, generator)
+    ids.masked_fill_(ids != token[:, None], -1)
+    return token
