@@ -13,6 +13,7 @@ from spectest.engine import Call
 if TYPE_CHECKING:
     from spectest.checks.base import Context, Settings
     from spectest.declaration import Declaration
+    from spectest.problem import Problem
 
 _SHAPES: Final = ((1, 64), (7, 9), (32, 33), (3, 1))
 
@@ -47,17 +48,7 @@ class Smoke:
         generator = np.random.default_rng(context.seed(self.name, case))
         rows_seen = 0
         for rows, vocab_size in _SHAPES:
-            problems = []
-            for row in range(rows):
-                target = np.zeros(vocab_size)
-                target[generator.integers(vocab_size)] = 1.0
-                draft = generator.dirichlet(np.full(vocab_size, 2.0))
-                if (
-                    row % 2 == 0
-                ):  # no draft is the answer: one that is emitted unverified shows, in a process's first call too
-                    draft = np.where(target > 0, 0.0, draft)
-                    draft /= draft.sum()
-                problems.append(build(target, draft, context.declaration, generator, f"row-{row}"))
+            problems = [_one_answer(row, vocab_size, context, generator) for row in range(rows)]
             prepared = context.prepare(*problems)
             seeds = (context.seed(self.name, rows), context.seed(self.name, rows, "drafts"))
             outcome = context.session.call(Call(prepared, np.arange(rows), *seeds))
@@ -73,3 +64,15 @@ class Smoke:
                 return CaseResult(self.name, case, verdict, detail, samples=rows_seen)  # type: ignore[arg-type]
         detail = f"{rows_seen} rows with one possible answer each; shapes, dtypes, ranges and inputs in order"
         return CaseResult(self.name, case, "pass", detail, samples=rows_seen)
+
+
+def _one_answer(row: int, vocab_size: int, context: Context, generator: np.random.Generator) -> Problem:
+    """Return a problem with a one-hot target; in every other row no draft is the answer.
+
+    One that is emitted unverified, if only by a process's first call, shows there.
+    """
+    target = np.eye(vocab_size)[generator.integers(vocab_size)]
+    draft = generator.dirichlet(np.full(vocab_size, 2.0))
+    if row % 2 == 0 and vocab_size > context.declaration.n_drafts:
+        draft = np.where(target > 0, 0.0, draft)
+    return build(target, draft / draft.sum(), context.declaration, generator, f"row-{row}")

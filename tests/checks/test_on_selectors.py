@@ -16,7 +16,7 @@ from spectest.declaration import Declaration, declared_by
 from spectest.engine import LocalSession
 from spectest.errors import UsageError
 from tests.checks.bench import SMALL, drawn, run, verdict
-from tests.planted import correct, defective
+from tests.planted import correct, defects
 from tests.planted.independent import load
 
 if TYPE_CHECKING:
@@ -77,12 +77,12 @@ class Workspace:
         self.buffers: dict[Any, Any] = {}
 
     def __call__(self, p: Any, q: Any, ids: Any, rng: Any) -> Any:
-        """Draw from the target into a buffer of its own; the answer is a view of it."""
+        """Draw from the target into a buffer of its own."""
         self.calls += 1
         buffer = self.buffers.setdefault(p.shape, torch.empty(p.shape[0], 2, dtype=torch.int64))
         u = torch.rand(len(p) + self.calls % 3, generator=rng, dtype=torch.float64)[: len(p)]
         buffer[:, 1] = _invert(p, u)
-        return buffer[:, 1]
+        return buffer[:, 1].clone()
 
 
 class View:
@@ -111,21 +111,21 @@ DEFECTS = {
     "smoke[known-answers]": (
         "accepts_everything no_op returns_int32 returns_float returns_column returns_list returns_nothing "
         "returns_too_few id_beyond_vocabulary id_negative raises_always raises_system_exit raises_keyboard_interrupt "
-        "target_overwritten drafts_overwritten ids_wrap_at_1"
+        "target_overwritten drafts_overwritten"
     ),
     "determinism[same-state]": "private_generator",
     "determinism[other-state]": "generator_ignored",
     "support[V5]": "target_smoothed",
     "support[V33]": "target_smoothed residual_smoothed",
     "support[V130]": "residual_smoothed",
-    "law[V5]": "ratio_swapped falls_back_to_target residual_argmax accepts_everything residual_absolute",
+    "law[V5]": "ratio_swapped falls_back_to_target residual_argmax accepts_everything",
     "law[V17]": "falls_back_to_target draft_temperature target_temperature residual_not_updated",
     "acceptance[V17]": "naive_declared_recursive last_draft_ignored draft_probs_dropped accepts_everything",
     "edge[equal]": "equal_laws_give_token_zero raises_on_equal_laws",
     "edge[one-hot-target]": "greedy_rows_not_verified",
     "edge[ties]": "ties_merged",
     "edge[one-token]": "raises_on_one_token",
-    "edge[zeros-draft]": "undrafted_tokens_lost",
+    "edge[zeros-both]": "undrafted_tokens_lost",
     "edge[peaked-draft]": "repeats_skipped consensus_not_verified",
     "batch[shuffled]": (
         "target_of_row_zero residual_of_row_zero target_row_off_by_one draft_row_of_neighbour rows_not_put_back "
@@ -141,21 +141,23 @@ DEFECTS = {
     "consecutive[problems]": "plan_cached_by_shape plan_cached_by_pointer one_call_late answer_cached_by_shape",
     "consecutive[draws]": "answer_cached_by_shape generator_ignored",
 }
-PAIRS = [(case, name) for case, names in DEFECTS.items() for name in names.split() if name in defective.DEFECTIVE]
+PAIRS = [(case, name) for case, names in DEFECTS.items() for name in names.split()]
 
 
 @pytest.mark.parametrize(("case", "name"), PAIRS)
 def test_defects_fail_the_check_that_is_there_for_them(case: str, name: str) -> None:
     check, _, rest = case.rstrip("]").partition("[")
-    function = getattr(load("defective"), name)  # afresh: some keep state
-    settings = replace(SMALL, delta=0.02, calls=400) if check in {"law", "acceptance", "batch"} else SMALL
+    function = load(defects.ADDRESSES[name])  # afresh: some keep state
+    settings = SMALL
+    if check in {"law", "acceptance", "batch", "edge"}:
+        settings = replace(SMALL, delta=0.02, calls=800, small=12_000)
     assert verdict(check, rest, function, settings).startswith("fail"), settings.seed
 
 
 def test_the_table_of_defects_names_what_exists() -> None:
     assert set(DEFECTS) <= set(CASES)
     named = {name for names in DEFECTS.values() for name in names.split()}
-    assert {name for name in named if name not in defective.DEFECTIVE} <= {"ids_wrap_at_1", "residual_absolute"}
+    assert named <= set(defects.DEFECTIVE)
     assert {check.name for check in checks.select()} == {case.partition("[")[0] for case in DEFECTS}
 
 
@@ -163,14 +165,14 @@ def test_the_table_of_defects_names_what_exists() -> None:
 
 
 def test_failures_say_what_is_wrong() -> None:
-    assert "the target is all on token" in verdict("smoke", "known-answers", defective.accepts_everything)
-    assert "int64 of shape" in verdict("smoke", "known-answers", defective.returns_int32)
-    assert "draft_token_ids" in verdict("smoke", "known-answers", defective.drafts_overwritten)
-    assert "the generator is not used" in verdict("determinism", "other-state", defective.generator_ignored)
-    assert "tokens of probability 0 were emitted" in verdict("support", "V33", defective.target_smoothed)
-    assert "row 10 of 11" in verdict("batch", "positions", defective.last_row_not_processed)
-    assert "share randomness" in verdict("rows", "overlapping", defective.same_coins_for_every_row)
-    law = verdict("law", "V5", defective.accepts_everything)
+    assert "the target is all on token" in verdict("smoke", "known-answers", defects.get("accepts_everything"))
+    assert "int64 of shape" in verdict("smoke", "known-answers", defects.get("returns_int32"))
+    assert "draft_token_ids" in verdict("smoke", "known-answers", defects.get("drafts_overwritten"))
+    assert "the generator is not used" in verdict("determinism", "other-state", defects.get("generator_ignored"))
+    assert "tokens of probability 0 were emitted" in verdict("support", "V33", defects.get("target_smoothed"))
+    assert "row 10 of 11" in verdict("batch", "positions", defects.get("last_row_not_processed"))
+    assert "share randomness" in verdict("rows", "overlapping", defects.get("same_coins_for_every_row"))
+    law = verdict("law", "V5", defects.get("accepts_everything"))
     assert "total variation" in law
     assert "expected" in law
     assert "observed" in law
@@ -179,7 +181,7 @@ def test_failures_say_what_is_wrong() -> None:
 def test_deviations_by_design_are_reported_not_failed() -> None:
     """Whatever is wrong with the law, in whichever check it shows."""
     for name in ("accepts_everything", "falls_back_to_target", "target_smoothed", "lenience"):
-        function = getattr(defective, name)
+        function = defects.get(name)
         for case in CASES:
             check, _, rest = case.rstrip("]").partition("[")
             if check == "edge" and rest in {"equal", "ties", "late-rounds"}:
@@ -192,7 +194,7 @@ def test_deviations_by_design_are_reported_not_failed() -> None:
 
 # --- acceptance --------------------------------------------------------------------------------------------------
 
-PROBLEM = Problem([0.4, 0.35, 0.25], [0.2, 0.2, 0.6], 3, name="mine")
+PROBLEM = Problem([0.6, 0.3, 0.1], [0.2, 0.2, 0.6], 3, name="mine")
 MINE = replace(SMALL, problem=PROBLEM, delta=0.01)
 
 
@@ -228,11 +230,11 @@ def test_acceptance_is_held_between_the_scheme_and_the_optimum() -> None:
 
 
 def test_acceptance_of_delta_is_found() -> None:
-    """In 60 runs each: missed with probability β."""
+    """Missed with probability β = 1e-3 each: three of thirty with one of 2e-6."""
     held = promise(PROBLEM, Declaration(scheme="target_only"))
     assert held.scheme is not None
-    assert all(acceptance(held.best.value + 0.01).startswith("fail") for _ in range(30))
-    assert all(acceptance(held.scheme - 0.01, scheme="target_only").startswith("fail") for _ in range(30))
+    assert sum(acceptance(held.best.value + 0.01).startswith("fail") for _ in range(30)) > 27
+    assert sum(acceptance(held.scheme - 0.01, scheme="target_only").startswith("fail") for _ in range(30)) > 27
 
 
 def test_acceptance_reports_what_it_measured() -> None:
