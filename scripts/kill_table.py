@@ -1,4 +1,4 @@
-"""Verify every planted selector and write down what came of it: `python scripts/kill_table.py [--tier quick] [NAME ...]`.
+"""Verify the planted selectors and write down what came of it: `python scripts/kill_table.py --tier quick`.
 
 Defective selectors must fail, correct ones pass; the exit code says whether all did but those known to escape.
 """

@@ -49,13 +49,11 @@ def build(
     order = generator.permutation(target.size) if order is None else order
     target, draft = target[order], draft[order]
     if rule.rows_differ:
-        noise = np.exp(0.7 * generator.standard_normal((n, target.size)))
-        noise[0] = 1.0
-        draft = draft * noise
-        draft /= draft.sum(axis=1, keepdims=True)
+        others = draft * np.exp(0.7 * generator.standard_normal((n - 1, target.size)))
+        draft = np.vstack([draft, others / others.sum(axis=1, keepdims=True)])
     if rule.distinct:
         n = min(n, int((draft > 0).sum()))
-    return Problem(target / target.sum(), draft, n, declaration.drafting, name=name)
+    return Problem(target, draft, n, declaration.drafting, name=name)  # p = q stays so, bit for bit
 
 
 def main_names(settings: Settings) -> tuple[str, ...]:
@@ -203,7 +201,7 @@ def support_problem(vocab_size: int, settings: Settings, declaration: Declaratio
     draft[quarter : 2 * quarter] = 0
     inner = generator.permutation(np.setdiff1d(np.arange(vocab_size), [0, 1]))
     order = np.array([0, *inner, 1])
-    draft /= draft.sum()
+    target, draft = target / target.sum(), draft / draft.sum()
     return build(target, draft, declaration, generator, f"zeros-V{vocab_size}", order=order)
 
 

@@ -15,7 +15,7 @@ from spectest.checks.acceptance import promise
 from spectest.declaration import Declaration, declared_by
 from spectest.engine import LocalSession
 from spectest.errors import UsageError
-from tests.checks.bench import SMALL, drawn, run, verdict
+from tests.checks.bench import ALPHA, SMALL, drawn, run, verdict
 from tests.planted import correct, defects
 from tests.planted.independent import load
 
@@ -41,7 +41,7 @@ def passes_everything(function: Callable[..., Any], **declared: Any) -> None:
             assert found.verdict == "pass", (check.name, case, found.detail, SMALL.seed)
             assert (found.check, found.case) == (check.name, case)
             assert found.samples > 0
-            assert found.alpha == (1e-8 if check.weight else 0.0)
+            assert found.alpha in {0.0, ALPHA}  # none where the case is exact
             assert found.delta is None or 0 <= found.delta <= 1
             assert "\n" not in found.detail
 
@@ -100,7 +100,7 @@ def test_unusual_but_correct_selectors_pass_every_case(function: Callable[..., A
     passes_everything(function)
 
 
-@pytest.mark.parametrize(("name", "n"), [("rrs_dense", 1), ("rrs_without_replacement", 1), ("rrs_without_replacement", 5)])
+@pytest.mark.parametrize(("name", "n"), [("rrs_dense", 1), ("rrs_without_replacement", 1), ("rrs_without_replacement", 4)])
 def test_other_numbers_of_drafts(name: str, n: int) -> None:
     passes_everything(getattr(correct, name), n_drafts=n, scheme=None)
 
@@ -126,7 +126,7 @@ DEFECTS = {
     "edge[ties]": "ties_merged",
     "edge[one-token]": "raises_on_one_token",
     "edge[zeros-both]": "undrafted_tokens_lost",
-    "edge[peaked-draft]": "repeats_skipped consensus_not_verified",
+    "edge[peaked-draft]": "consensus_not_verified",
     "batch[shuffled]": (
         "target_of_row_zero residual_of_row_zero target_row_off_by_one draft_row_of_neighbour rows_not_put_back "
         "rows_without_noise"
@@ -140,6 +140,7 @@ DEFECTS = {
     "rows[residual]": "same_coins_for_every_row neighbours_coin antithetic_rows",
     "consecutive[problems]": "plan_cached_by_shape plan_cached_by_pointer one_call_late answer_cached_by_shape",
     "consecutive[draws]": "answer_cached_by_shape generator_ignored",
+    "consecutive[answers]": "output_buffer_reused",
 }
 PAIRS = [(case, name) for case, names in DEFECTS.items() for name in names.split()]
 
@@ -180,14 +181,14 @@ def test_failures_say_what_is_wrong() -> None:
 
 def test_deviations_by_design_are_reported_not_failed() -> None:
     """Whatever is wrong with the law, in whichever check it shows."""
-    for name in ("accepts_everything", "falls_back_to_target", "target_smoothed", "lenience"):
+    for name in ("accepts_everything", "target_smoothed"):
         function = defects.get(name)
         for case in CASES:
             check, _, rest = case.rstrip("]").partition("[")
             if check == "edge" and rest in {"equal", "ties", "late-rounds"}:
                 continue  # of full size: the same code, more samples
             found = verdict(check, rest, function, lossless=False)
-            if name == "accepts_everything" and check in {"determinism", "consecutive", "rows"}:
+            if name == "accepts_everything" and check == "determinism":
                 continue  # it uses no generator, and says so
             assert not found.startswith("fail"), (name, case, found)
 

@@ -20,7 +20,6 @@ UNSEEN: dict[str, str] = {
     "inclusive_at_zero": "needs a uniform of exactly 0, which a run draws once in 2^53",
     "coin_rounds_to_one": "needs a uniform within 2^-25 of 1: a run draws too few to count on one",
     "draft_in_bfloat16": "a total variation of 0.0007, far below the 0.01 that the quick tier looks for",
-    "output_buffer_reused": "every answer is right when it is returned, and is read before the next call",
 }
 
 
