@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import platform
 import sys
 import tempfile
@@ -22,8 +21,10 @@ sys.path.insert(0, str(ROOT))
 
 from spectest.errors import UsageError  # noqa: E402 (needs the path)
 from spectest.runner import TIERS, Run, RunConfig  # noqa: E402
+from spectest.runner.sessions import cores  # noqa: E402
 from tests.planted import correct, defects  # noqa: E402
 
+HARMFUL = [name for name in defects.DEFECTIVE if name not in defects.HARMLESS]
 CONTROLS = {name: f"tests.planted.correct:{name}" for name in correct.CORRECT}
 LIBRARIES = ("spectest", "torch", "numpy", "scipy")
 TIMEOUT = 5.0  # seconds per call: two of the planted selectors hang
@@ -41,10 +42,8 @@ class Line:
 
     @property
     def expected(self) -> bool:
-        """Whether the verdict is what the selector deserves, or is known to get."""
-        return (self.verdict == "fail") == (self.name in defects.DEFECTIVE and self.name not in defects.HARMLESS) or (
-            self.name in defects.UNSEEN
-        )
+        """Whether the verdict is what the selector deserves, or it is known to escape."""
+        return self.verdict == ("fail" if self.name in HARMFUL else "pass") or self.name in defects.UNSEEN
 
     def __str__(self) -> str:
         """Return it in Markdown."""
@@ -77,9 +76,8 @@ def processor() -> str:
 
 def document(lines: list[Line], command: str) -> str:
     """Return the whole file."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     versions = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
-    planted = [line for line in lines if line.name in defects.DEFECTIVE and line.name not in defects.HARMLESS]
+    planted = [line for line in lines if line.name in HARMFUL]
     sound = [line for line in lines if line not in planted]
     escaped = [line.name for line in planted if line.verdict != "fail"]
     seen, passed = len(planted) - len(escaped), sum(line.verdict == "pass" for line in sound)
@@ -92,7 +90,7 @@ def document(lines: list[Line], command: str) -> str:
             "(`tests/planted/correct.py`), which must pass; what each defect is stands in its docstring.",
             "",
             f"* command: `{command}`",
-            f"* machine: {processor()}, {cores} cores",
+            f"* machine: {processor()}, {cores()} cores",
             f"* versions: Python {platform.python_version()}, {versions}",
             f"* date: {datetime.now(UTC).date()}",
             "",

