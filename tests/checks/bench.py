@@ -40,6 +40,10 @@ def verdict(check: str, case: str, function: Callable[..., Any], settings: Setti
     return f"{found.verdict}: {found.detail}"
 
 
+def _as_it_is(target: NDArray[np.float64]) -> NDArray[np.float64]:
+    return target
+
+
 @dataclass
 class Drawn:
     """A session without a selector: what would come out is drawn from a law, of each problem's target by default.
@@ -49,7 +53,7 @@ class Drawn:
 
     declaration: Declaration
     generator: np.random.Generator
-    law: Callable[[NDArray[np.float64]], NDArray[np.float64]] = staticmethod(lambda target: target)  # type: ignore[assignment]
+    law: Callable[[NDArray[np.float64]], NDArray[np.float64]] = _as_it_is
     accepting: float = 0.5
     share: float = 1.0
     experiments: int = 0
@@ -75,9 +79,8 @@ class Drawn:
         return tally
 
 
-def drawn(*, settings: Settings = SMALL, **options: Any) -> Drawn:
+def drawn(**options: Any) -> Drawn:
     """Return a session whose output is exactly lossless unless `options` say otherwise."""
-    del settings
     declared = options.pop("declared", {})
     return Drawn(Declaration(**declared), np.random.default_rng(), **options)
 

@@ -95,7 +95,14 @@ class View:
         return _invert(p, torch.rand(len(p), generator=rng, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("function", [frugal, Workspace(), View()], ids=["frugal", "workspace", "view"])
+@selector(dtype="bfloat16")
+def narrow(p: Any, q: Any, ids: Any, rng: Any) -> Any:
+    """Shown bfloat16, renormalises and verifies in float64: exact for the values it was shown."""
+    wide = [law.double() / law.double().sum(-1, keepdim=True) for law in (p, q)]
+    return correct.rrs_dense(*wide, ids, rng)
+
+
+@pytest.mark.parametrize("function", [frugal, Workspace(), View(), narrow], ids=["frugal", "state", "view", "bfloat16"])
 def test_unusual_but_correct_selectors_pass_every_case(function: Callable[..., Any]) -> None:
     passes_everything(function)
 
@@ -164,6 +171,59 @@ def test_the_table_of_defects_names_what_exists() -> None:
     named = {name for names in DEFECTS.values() for name in names.split()}
     assert named <= set(defects.DEFECTIVE)
     assert {check.name for check in checks.select()} == {case.partition("[")[0] for case in DEFECTS}
+
+
+# --- what no check sees yet ------------------------------------------------------------------------------------------
+
+
+def _rejection(p: Any, q: Any, ids: Any, coins: Any) -> Any:
+    token, left = correct._reject_recursively(p, q, ids, coins)
+    return torch.where(token < 0, _invert(left, coins[:, -1]), token)
+
+
+@selector(batched=False)
+def antithetic_calls(p: Any, q: Any, ids: Any, rng: Any) -> int:
+    """Every second call uses 1 - u of the one before it: each answer by itself is lossless."""
+    held = antithetic_calls.__dict__.pop("held", None)
+    if held is not None and held[0] is rng:
+        coins = 1 - held[1]
+    else:
+        coins = torch.rand(1, ids.shape[0] + 1, generator=rng, dtype=torch.float64)
+        antithetic_calls.__dict__["held"] = (rng, coins)
+    return int(_rejection(p[None], q[None], ids[None], coins))
+
+
+def half_advanced(p: Any, q: Any, ids: Any, rng: Any) -> Any:
+    """The generator moves on by half of what was used: the second half's coins are the next call's first half's."""
+    half, width = len(p) // 2, ids.shape[1] + 1
+    coins = torch.rand(len(p) - half, width, generator=rng, dtype=torch.float64)
+    more = torch.rand(half, width, generator=rng.clone_state(), dtype=torch.float64)
+    return _rejection(p, q, ids, torch.cat([coins, more]))
+
+
+def ids_in_ten_bits(p: Any, q: Any, ids: Any, rng: Any) -> Any:
+    """Ids wrap at 1024; those of real vocabularies go to 150,000."""
+    return torch.multinomial(p, 1, generator=rng)[:, 0] % 1024
+
+
+@pytest.mark.parametrize(
+    ("function", "where"),
+    [
+        pytest.param(antithetic_calls, ("rows", "consecutive"), id="antithetic calls"),
+        pytest.param(half_advanced, ("rows", "consecutive"), id="generator advanced by half"),
+        pytest.param(ids_in_ten_bits, ("smoke", "support", "batch"), id="ids wrap at 1024"),
+    ],
+)
+@pytest.mark.xfail(strict=True, reason="a known blind spot: remove this mark when a check sees it")
+def test_blind_spots(function: Callable[..., Any], where: tuple[str, ...]) -> None:
+    session = LocalSession(function)
+    verdicts = [
+        run(name, case, session).verdict
+        for name in where
+        for case in checks.get(name).cases(SMALL)
+        if checks.get(name).applies(case, session.loaded.declaration)
+    ]
+    assert "fail" in verdicts
 
 
 # --- what a failure says -----------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ LAWS = ("with_replacement", "without_replacement", "independent")
 
 
 class Recorder:
-    """A numpy or torch selector that keeps what it is given; `answer(p, q, ids)` is its answer, the first draft else."""
+    """A selector that keeps what it is given; `answer(p, q, ids)` is its answer, by default the first draft."""
 
     def __init__(self, answer: Callable[[Any, Any, Any], Any] | None = None) -> None:
         self.calls: list[tuple[Any, Any, Any]] = []

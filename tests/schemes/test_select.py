@@ -25,7 +25,7 @@ DRAWS = 60_000
 def seed() -> int:
     """Fresh every time, shown by pytest where a test fails: any seed must pass."""
     seed = int(np.random.SeedSequence().generate_state(1)[0])
-    print(f"seed = {seed}")  # noqa: T201 (captured)
+    print(f"seed = {seed}")
     return seed
 
 
@@ -166,7 +166,7 @@ class EdgeUniforms:
 @pytest.mark.parametrize("value", [0.0, 2.0**-53, 0.5, 1 - 2.0**-53])
 @pytest.mark.parametrize("expanded", [False, True])
 @pytest.mark.parametrize(("name", "law"), CASES)
-def test_no_token_of_target_probability_zero(  # noqa: PLR0917
+def test_no_token_of_target_probability_zero(
     name: str,
     law: str,
     expanded: bool,  # noqa: FBT001 (a parameter of the test)

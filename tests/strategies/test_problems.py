@@ -149,7 +149,7 @@ def test_a_pair_shrinks_to_two_tokens_and_halves() -> None:
 
 def test_problems_shrink_to_few_tokens_and_short_fractions() -> None:
     # Shrinking ends in a local minimum now and then; small and short is what most must be.
-    found = [find(problems(), lambda p: total_variation(p) > 0.1, random=Random()) for _ in range(5)]  # noqa: S311
+    found = [find(problems(), lambda p: total_variation(p) > 0.1, random=Random()) for _ in range(5)]
     small = [problem for problem in found if problem.vocab_size <= 3 and len(repr(problem)) < 90]
     assert len(small) >= 2, found
 
