@@ -9,24 +9,24 @@ import subprocess
 import sys
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[1]
 REPORTS = Path("reports")
-HERE = Path(__file__).parent
 CONFORMS, FAILED = 0, 1
 STEPS = (
     ("transformers, as published", "spectest.adapters.transformers:speculative_sampling", "transformers", CONFORMS),
-    ("the same with a planted defect", f"{HERE / 'broken_transformers.py'}:wrong_temperature", "defect", FAILED),
+    ("the same with a planted defect", "examples/broken_transformers.py:wrong_temperature", "defect", FAILED),
 )
 
 
 def main() -> int:
     """Run both verifications with the command a user would type."""
-    REPORTS.mkdir(exist_ok=True)
+    (ROOT / REPORTS).mkdir(exist_ok=True)
     outcomes = []
     for title, address, name, expected in STEPS:
         report = REPORTS / f"{name}.json"
         command = ["spectest", "verify", address, "--json", str(report)]
         print(f"\n== {title}\n$ {' '.join(command)}\n", flush=True)
-        code = subprocess.run([sys.executable, "-m", *command], check=False).returncode  # noqa: S603 (our own command)
+        code = subprocess.run([sys.executable, "-m", *command], check=False, cwd=ROOT).returncode  # noqa: S603 (our own command)
         outcomes.append(code == expected)
         print(f"exit code {code}, expected {expected}; report in {report}", flush=True)
     return 0 if all(outcomes) else 1

@@ -98,8 +98,8 @@ class View:
 @selector(dtype="bfloat16")
 def narrow(p: Any, q: Any, ids: Any, rng: Any) -> Any:
     """Shown bfloat16, renormalises and verifies in float64: exact for the values it was shown."""
-    wide = [law.double() / law.double().sum(-1, keepdim=True) for law in (p, q)]
-    return correct.rrs_dense(*wide, ids, rng)
+    p, q = (law.double() / law.double().sum(-1, keepdim=True) for law in (p, q))
+    return correct.rrs_dense(p, q, ids, rng)
 
 
 @pytest.mark.parametrize("function", [frugal, Workspace(), View(), narrow], ids=["frugal", "state", "view", "bfloat16"])
@@ -181,16 +181,14 @@ def _rejection(p: Any, q: Any, ids: Any, coins: Any) -> Any:
     return torch.where(token < 0, _invert(left, coins[:, -1]), token)
 
 
-@selector(batched=False)
+@selector(array="numpy", batched=False)
 def antithetic_calls(p: Any, q: Any, ids: Any, rng: Any) -> int:
     """Every second call uses 1 - u of the one before it: each answer by itself is lossless."""
     held = antithetic_calls.__dict__.pop("held", None)
-    if held is not None and held[0] is rng:
-        coins = 1 - held[1]
-    else:
-        coins = torch.rand(1, ids.shape[0] + 1, generator=rng, dtype=torch.float64)
-        antithetic_calls.__dict__["held"] = (rng, coins)
-    return int(_rejection(p[None], q[None], ids[None], coins))
+    u = 1 - held[1] if held is not None and held[0] is rng else rng.random()
+    if held is None or held[0] is not rng:
+        antithetic_calls.__dict__["held"] = (rng, u)
+    return min(int(p.cumsum().searchsorted(u, side="right")), int(np.flatnonzero(p)[-1]))
 
 
 def half_advanced(p: Any, q: Any, ids: Any, rng: Any) -> Any:
