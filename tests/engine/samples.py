@@ -126,7 +126,7 @@ def leaves_a_process(p: Array, q: Array, ids: Array, rng: Rng) -> Array:
     """Dies while a process it forked lives on, with every descriptor it had."""
     if _called(ids):
         if os.fork() == 0:
-            time.sleep(3)
+            time.sleep(12)  # longer than a call may take: who waits for the channel to close sees a hang
             os._exit(0)
         os._exit(5)
     return ids[:, 0]
