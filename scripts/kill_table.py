@@ -74,8 +74,8 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def document(lines: list[Line], command: str) -> str:
-    """Return the whole file."""
+def document(lines: list[Line], total: int, command: str) -> str:
+    """Return the whole file, for as many of `total` selectors as have been verified."""
     versions = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
     planted = [line for line in lines if line.name in HARMFUL]
     sound = [line for line in lines if line not in planted]
@@ -94,6 +94,7 @@ def document(lines: list[Line], command: str) -> str:
             f"* versions: Python {platform.python_version()}, {versions}",
             f"* date: {datetime.now(UTC).date()}",
             "",
+            *([] if len(lines) == total else [f"Unfinished: {len(lines)} of {total} selectors verified.", ""]),
             f"**{seen} of {len(planted)} defective selectors fail; {passed} of {len(sound)} correct ones pass.**",
             "",
             *(["Not seen:", ""] if escaped else []),
@@ -114,7 +115,7 @@ def document(lines: list[Line], command: str) -> str:
 
 
 def main() -> int:
-    """Verify, print as it goes, write the table; return the exit code."""
+    """Verify, print as it goes, write the table as it grows; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tier", choices=TIERS, default="quick")
     parser.add_argument("--seed", type=int, default=0)
@@ -124,14 +125,14 @@ def main() -> int:
     names = given.names or [*defects.DEFECTIVE, *CONTROLS]
     if unknown := [name for name in names if name not in CONTROLS and name not in defects.DEFECTIVE]:
         parser.error(f"there is no planted selector called {', '.join(unknown)}")
-    output, lines = given.output.resolve(), []
+    output, lines = given.output.resolve(), list[Line]()
+    output.parent.mkdir(parents=True, exist_ok=True)
+    command = " ".join([f"python scripts/kill_table.py --tier {given.tier} --seed {given.seed}", *given.names])
     with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):  # where the runs leave their records
         for name in names:
             lines.append(verified(name, given.tier, given.seed))
             print(lines[-1], flush=True)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    command = f"python scripts/kill_table.py --tier {given.tier} --seed {given.seed}"
-    output.write_text(document(lines, " ".join([command, *given.names])), encoding="utf-8")
+            output.write_text(document(lines, len(names), command), encoding="utf-8")  # a long run may be ended
     surprises = [line.name for line in lines if not line.expected]
     print(f"not as expected: {', '.join(surprises)}" if surprises else "all as expected")
     return 1 if surprises else 0

@@ -168,6 +168,7 @@ _EDGES: Final[dict[str, Callable[[], tuple[Law, Law]]]] = {
     "peaked-draft": lambda: (_pad((0.3, 0.4, 0.2, 0.1)), _pad((0.97, 0.01, 0.01, 0.01))),
     "peaked-target": lambda: (_pad((0.97, 0.01, 0.01, 0.01)), _pad((0.1, 0.3, 0.2, 0.4))),
     "late-rounds": lambda: (_pad((0.1, 0.32, 0.25, 0.33)), _pad((0.55, 0.02, 0.22, 0.21))),
+    "rare-tokens": lambda: (np.append(np.full(6, 0.165), np.full(24, 0.01 / 24)), np.full(30, 1 / 30)),
     "nearly-equal": lambda: (_pad((0.25, 0.25, 0.25, 0.25)), _pad((0.2501, 0.2499, 0.2502, 0.2498))),
     "tiny-masses": lambda: (_pad((0.6, 0.4, 1e-30, 1e-300)), _pad((0.3, 0.7, 1e-300, 1e-30))),
     "one-token": lambda: (_pad((1.0,)), _pad((1.0,))),
@@ -216,6 +217,7 @@ def rows_problems(
     little, so that even a few hundred samples of it show a wrong residual.
     """
     generator = np.random.default_rng(derive_seed(settings.seed, "rows", label))
+    order = generator.permutation(vocab_size)  # one for all: no two supports become the same
     found = []
     for index in range(count):
         target = np.zeros(vocab_size)
@@ -229,5 +231,5 @@ def rows_problems(
             target = np.eye(vocab_size)[support[0]]
         elif index % 4 == 1 and index > 1:
             draft = target = _floored(target)
-        found.append(build(target, draft, declaration, generator, f"row-{index}"))
+        found.append(build(target, draft, declaration, generator, f"row-{index}", order=order))
     return found

@@ -23,11 +23,10 @@ if TYPE_CHECKING:
     from spectest.declaration import Declaration
     from spectest.engine import Tally
 
-_ROWS: Final = 64
-_TARGETS: Final = {
-    "overlapping": ((0.3, 0.25, 0.25, 0.2), (0.1, 0.5, 0.1, 0.3)),
-    "residual": ((0.3, 0.3, 0.2, 0.2), (0.0, 0.0, 0.6, 0.4)),
-}
+_OVERLAPPING: Final = ((0.3, 0.25, 0.25, 0.2), (0.1, 0.5, 0.1, 0.3))
+_RESIDUAL: Final = ((0.3, 0.3, 0.2, 0.2), (0.0, 0.0, 0.6, 0.4))
+#: case -> (laws, rows of a call, a call of this case for so many of `Settings.calls`)
+_CASES: Final = {"overlapping": (_OVERLAPPING, 64, 1), "residual": (_RESIDUAL, 64, 1), "wide": (_RESIDUAL, 4096, 32)}
 
 
 def _neighbours(outputs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -56,7 +55,8 @@ class Rows:
     """Dependence within a call, whatever the rows' law: that is for `law`.
 
     Pairs of rows at several distances, and the spread of token counts over calls (too wide: rows share noise; too
-    narrow: they are stratified or antithetic). In `residual` two tokens only come from the residual draw.
+    narrow: they are stratified or antithetic). In `residual` two tokens only come from the residual draw; `wide` has
+    thousands of rows. The rows of an unbatched selector are successive calls.
     """
 
     name = "rows"
@@ -66,30 +66,32 @@ class Rows:
     def cases(self, settings: Settings) -> tuple[str, ...]:
         """See `Check`."""
         del settings
-        return tuple(_TARGETS)
+        return tuple(_CASES)
 
     def cost(self, case: str, settings: Settings) -> float:
         """See `Check`."""
-        del case
-        return settings.calls * _ROWS
+        return float(self._samples(case, settings))
 
     def applies(self, case: str, declaration: Declaration) -> bool:
-        """See `Check`; an unbatched selector has no rows (`consecutive` covers its calls)."""
-        del case
-        return declaration.batched
+        """See `Check`; thousands of successive calls are no more telling than 64."""
+        return declaration.batched or case != "wide"
+
+    def _samples(self, case: str, settings: Settings) -> int:
+        _, rows, every = _CASES[case]
+        return rows * max(2, settings.calls // every)
 
     def run(self, case: str, context: Context) -> CaseResult:
         """See `Check`."""
         generator = np.random.default_rng(context.seed(self.name, case, "problem"))
-        target, draft = (np.array(law) for law in _TARGETS[case])
+        laws, rows, _ = _CASES[case]
+        target, draft = (np.array(law) for law in laws)
         (prepared,) = context.prepare(build(target, draft, context.declaration, generator, case))
         law = prepared.problem.target
 
         def draw(stage: int, level: float) -> Tally:
             del level
-            samples = context.settings.calls * _ROWS
-            seed = context.seed(self.name, case, stage)
-            return context.sample(Experiment((prepared,), samples, seed, keep=True, rows=_ROWS))
+            samples, seed = self._samples(case, context.settings), context.seed(self.name, case, stage)
+            return context.sample(Experiment((prepared,), samples, seed, keep=True, rows=rows))
 
         def tester(name: str) -> Callable[[Tally, float], StageTest]:
             def test(tally: Tally, level: float) -> StageTest:

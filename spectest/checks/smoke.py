@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from spectest.problem import Problem
 
 _SHAPES: Final = ((1, 64), (7, 9), (32, 33), (3, 1))
+_WIDE: Final = ((4, 70_001), (1, 150_001))
+#: Main problems of at least this many tokens say that a selector is made for real vocabularies.
+_WIDE_FROM: Final = 100
 
 
 class Smoke:
-    """Where the target is one token, that token is the only answer; wrong arguments' order or a dead kernel shows here.
+    """Where the target is one token, that token is the only answer: a dead kernel or arguments in disorder show here.
 
     The session itself verifies shape, dtype, device and range of every answer and that inputs are unchanged.
     """
@@ -30,8 +33,8 @@ class Smoke:
 
     def cases(self, settings: Settings) -> tuple[str, ...]:
         """See `Check`."""
-        del settings
-        return ("known-answers",)
+        wide = max((*settings.vocab, settings.problem.vocab_size if settings.problem else 0))
+        return ("known-answers", "wide-vocabulary") if wide >= _WIDE_FROM else ("known-answers",)
 
     def cost(self, case: str, settings: Settings) -> float:
         """See `Check`."""
@@ -47,7 +50,7 @@ class Smoke:
         """See `Check`."""
         generator = np.random.default_rng(context.seed(self.name, case))
         rows_seen = 0
-        for rows, vocab_size in _SHAPES:
+        for rows, vocab_size in _SHAPES if case == "known-answers" else _WIDE:
             problems = [_one_answer(row, vocab_size, context, generator) for row in range(rows)]
             prepared = context.prepare(*problems)
             seeds = (context.seed(self.name, rows), context.seed(self.name, rows, "drafts"))
@@ -69,10 +72,16 @@ class Smoke:
 def _one_answer(row: int, vocab_size: int, context: Context, generator: np.random.Generator) -> Problem:
     """Return a problem with a one-hot target; in every other row no draft is the answer.
 
-    One that is emitted unverified, if only by a process's first call, shows there.
+    One that is emitted unverified, if only by a process's first call, shows there. In a wide vocabulary the answers are
+    the last ids and those where narrow integers and blocks end.
     """
-    target = np.eye(vocab_size)[generator.integers(vocab_size)]
+    answer = int(generator.integers(vocab_size))
+    if vocab_size >= _WIDE[0][1]:
+        answer = (vocab_size - 1, 65_536, 32_768, 1_024)[row]
+    target = np.zeros(vocab_size)
+    target[answer] = 1.0
     draft = generator.dirichlet(np.full(vocab_size, 2.0))
     if row % 2 == 0 and vocab_size > context.declaration.n_drafts:
         draft = np.where(target > 0, 0.0, draft)
-    return build(target, draft / draft.sum(), context.declaration, generator, f"row-{row}")
+    order = np.arange(vocab_size)
+    return build(target, draft / draft.sum(), context.declaration, generator, f"row-{row}", order=order)
