@@ -1,0 +1,156 @@
+"""Two kinds of session, one result."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from spectest.engine import (
+    Call,
+    ChildSession,
+    Experiment,
+    LocalSession,
+    SelectorDied,
+    SelectorHung,
+)
+from tests.engine import samples
+from tests.engine.samples import address, prepared
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from spectest.engine import Session
+
+PLANTED = Path(samples.HERE).parents[1] / "planted"
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[..., ChildSession]]:
+    """Open child sessions that are closed afterwards."""
+    sessions: list[ChildSession] = []
+
+    def start(name: str, **options: Any) -> ChildSession:
+        sessions.append(ChildSession(name if ":" in name else address(name), **options))
+        return sessions[-1]
+
+    yield start
+    for session in sessions:
+        session.close()
+
+
+def one(first: int, session: Session) -> list[int]:
+    """Call on one row whose first draft is `first`; 4 makes the selectors of `samples` misbehave."""
+    ids = np.array([[first, 0, 0]])
+    return session.call(Call((prepared(),), np.zeros(1, dtype=np.int64), 1, ids=ids)).tokens.tolist()
+
+
+def alive(process: int) -> bool:
+    """Whether a process runs (one that ended and was not waited for does not)."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def ends(process: int, seconds: float = 10.0) -> bool:
+    """Whether a process ends within some time."""
+    until = time.monotonic() + seconds
+    while alive(process) and time.monotonic() < until:
+        time.sleep(0.05)
+    return not alive(process)
+
+
+def child(session: ChildSession) -> int:
+    """Return the number of a session's process."""
+    assert session._process is not None
+    return session._process.pid
+
+
+# --- two kinds, one result ---------------------------------------------------------------------------------------
+
+
+EXPERIMENTS = {
+    "free": Experiment((prepared(),), 5000, seed=11, cap=900),
+    "kept": Experiment((prepared(),), 500, seed=12, rows=25, keep=True),
+    "mixed": Experiment(
+        (prepared(), prepared()), 500, seed=13, pattern=np.arange(5) % 2, shuffle=True, group="row", keep=True
+    ),
+    "alternate": Experiment((prepared(), prepared()), 500, seed=14, rows=25, alternate=True, keep=True),
+}
+
+
+@pytest.mark.parametrize("name", ["target_only", "one_target"])
+def test_local_and_child_sessions_agree(opened: Callable[..., ChildSession], name: str) -> None:
+    session, here = opened(name), LocalSession(getattr(samples, name))
+    assert here.loaded.declaration == session.loaded.declaration
+    for experiment in EXPERIMENTS.values():
+        ours, theirs = here.sample(experiment), session.sample(experiment)
+        assert np.array_equal(ours.counts, theirs.counts)
+        assert np.array_equal(ours.accepted, theirs.accepted)
+        assert np.array_equal(ours.outputs, theirs.outputs)
+        assert ours.calls == theirs.calls
+    call = Call((prepared(),), np.zeros(40, dtype=np.int64), 3, 4)
+    ours_once, theirs_once = here.call(call), session.call(call)
+    assert np.array_equal(ours_once.ids, theirs_once.ids)
+    assert np.array_equal(ours_once.tokens, theirs_once.tokens)
+
+
+def test_local_and_child_sessions_agree_on_torch_selectors(opened: Callable[..., ChildSession]) -> None:
+    from tests.planted import correct
+
+    for name in ("rrs_global", "rrs_uniforms"):
+        session, here = opened(f"{PLANTED / 'correct.py'}:{name}"), LocalSession(getattr(correct, name))
+        ours, theirs = here.sample(EXPERIMENTS["mixed"]), session.sample(EXPERIMENTS["mixed"])
+        assert np.array_equal(ours.outputs, theirs.outputs)
+        session.close()
+
+
+def test_two_sessions_at_once(opened: Callable[..., ChildSession]) -> None:
+    """One dies and one hangs while others work on, each in its own process; two may share an address."""
+    started = threading.Barrier(4)
+    found: dict[int, Any] = {}
+    experiment = EXPERIMENTS["kept"]
+
+    def work(number: int, name: str, first: int) -> None:
+        session = opened(name, timeout=0.5)
+        started.wait(timeout=60)
+        try:
+            if first >= 0:
+                one(first, session)
+                found[number] = one(4, session)
+            else:
+                found[number] = session.sample(experiment).outputs
+        except Exception as error:  # noqa: BLE001
+            found[number] = error
+
+    jobs = [("target_only", -1), ("target_only", -1), ("sleeps", 1), ("segfaults", 1)]
+    threads = [threading.Thread(target=work, args=(k, *job)) for k, job in enumerate(jobs)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    expected = LocalSession(samples.target_only).sample(experiment).outputs
+    assert np.array_equal(found[0], expected)
+    assert np.array_equal(found[1], expected)
+    assert isinstance(found[2], SelectorHung)
+    assert isinstance(found[3], SelectorDied)
+
+
+def test_local_sessions_name_any_callable() -> None:
+    import functools
+
+    for function in (
+        samples.holder,
+        functools.partial(samples.target_only),
+        samples.a_lambda(),
+        samples.Holder().method,
+    ):
+        session = LocalSession(function, {"array": "numpy"})
+        assert ":" in session.loaded.name
+        one(1, session)
+        session.close()
