@@ -38,7 +38,8 @@ class Decision:
     """What a staged decision came to.
 
     `rejected` names the tests that every stage rejected. `worst` is the name of the test with the smallest p-value,
-    `p_value` is its own, the product over the stages, each compared with its own level. `final` is its last result.
+    `p_value` is its own: the product over the stages of a rejected test, each compared with its own level, else that of
+    the last stage it was tested in. `final` is its last result.
     """
 
     rejected: tuple[str, ...]
@@ -108,6 +109,8 @@ def decide(
         if flagrant or not standing:
             break
     rejected = tuple(standing)
+    if not rejected:  # what a fresh sample did not confirm is judged by that sample alone
+        p_values = {name: result.p_value for name, result in final.items()}
     worst = min(rejected or tests, key=p_values.__getitem__)
     samples = sum(tally.samples for tally in tallies)
     return Decision(rejected, worst, p_values[worst], final[worst], samples, tuple(tallies))

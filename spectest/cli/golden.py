@@ -31,7 +31,7 @@ def check(directory: _Directory = _GOLDEN) -> int:
     wrong = golden.check(directory)
     for line in wrong:
         typer.echo(line, err=True)
-    typer.echo(f"{directory}: {'as it should be' if not wrong else f'{len(wrong)} things are wrong'}")
+    typer.echo(f"{directory}: {'as it should be' if not wrong else f'{len(wrong)} wrong'}")
     return 1 if wrong else 0
 
 

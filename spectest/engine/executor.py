@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 #: The contract: a selector that does not declare `broadcast` gets at most this many elements B·n·V in one call.
 MAX_ELEMENTS: Final = 4_000_000
 #: On a CPU, chunks that stay in cache are several times faster than the largest allowed.
-CPU_ELEMENTS: Final = 400_000
+CPU_ELEMENTS: Final = 1_200_000
 FEW_ROWS: Final = 16
 MAX_ROWS: Final = 65_536
 #: A call is kept this short (seconds), so that progress, budget and timeout can act between calls.
@@ -146,7 +146,9 @@ class Executor:
                 self._unchanged((target[:rows], draft[:rows]), expected)
             done, call = done + rows, call + 1
         if stacked is None:
-            self._unchanged((target, draft), self._buffers(first, int(target.shape[0]), views=views))
+            rows = int(target.shape[0])
+            seen = self._backend.expand(first.target, rows), self._backend.expand(first.draft, rows)
+            self._unchanged((target, draft), seen)
 
     def _rows_at_once(self, elements: int) -> int:
         """Return how many rows of n·V `elements` make a good call; a few beat single ones even outside the cache."""

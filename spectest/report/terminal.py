@@ -42,6 +42,8 @@ def print_report(
         console.print(_checks(report, verbose=verbose))
     if report.problems:
         console.print(_acceptance(report.problems))
+    if "contract" in report.environment:  # an adapter says how it calls what it wraps
+        _line(console, f"called as {report.environment['contract']}\n")
     for check in report.checks:
         for text in _troubles(report, check, verbose=verbose):
             _line(console, text)
@@ -89,15 +91,14 @@ def _checks(report: Report, *, verbose: bool) -> Table:
 
 
 def _check_row(check: CheckResult) -> tuple[str | Text, ...]:
-    folded = check.to_dict()
     return (
         check.name,
         Text(SPOKEN[check.verdict], style=_STYLES[check.verdict]),
         str(len(check.cases)),
-        f"{folded['samples']:,}",
-        _number(folded["delta"]),
-        _number(folded["p_value"]),
-        Text(first_line(folded["detail"])),
+        f"{check.samples:,}",
+        _number(check.delta),
+        _number(check.p_value),
+        Text(first_line(check.detail)),
     )
 
 

@@ -24,7 +24,7 @@ _LOST_AT_MOST: Final = 2
 #: ... and this often in all.
 _LOST_IN_ALL: Final = 8
 #: Failures run again in a fresh process, to tell those that depend on earlier calls: the first of each check.
-_CONFIRMED: Final = 4
+_CONFIRMED: Final = 2
 #: ... unless it took longer than this: a slow selector's run ends when its budget does.
 _CONFIRM_SECONDS: Final = 20.0
 

@@ -42,22 +42,50 @@ class CheckResult:
 
         return min(self.cases, key=rank)
 
+    @property
+    def alpha(self) -> float:
+        """Total false-alarm rate of the cases."""
+        return sum(case.alpha for case in self.cases)
+
+    @property
+    def beta(self) -> float:
+        """Largest miss rate of a case at its own δ."""
+        return max((case.beta for case in self.cases), default=0.0)
+
+    @property
+    def delta(self) -> float | None:
+        """Largest δ of a case, None where all are exact."""
+        return max((case.delta for case in self.cases if case.delta is not None), default=None)
+
+    @property
+    def samples(self) -> int:
+        """Samples drawn in all cases."""
+        return sum(case.samples for case in self.cases)
+
+    @property
+    def p_value(self) -> float | None:
+        """The decisive case's p-value."""
+        return self.decisive.p_value
+
+    @property
+    def statistic(self) -> float | None:
+        """The decisive case's statistic."""
+        return self.decisive.statistic
+
+    @property
+    def detail(self) -> str:
+        """The decisive case's detail."""
+        return self.decisive.detail
+
+    @property
+    def replay(self) -> str | None:
+        """The decisive case's ID for `spectest replay`."""
+        return self.decisive.replay
+
     def to_dict(self) -> dict[str, Any]:
         """Return the check as the published JSON has it."""
-        deltas = [case.delta for case in self.cases if case.delta is not None]
-        return {
-            "name": self.name,
-            "verdict": self.verdict,
-            "alpha": sum(case.alpha for case in self.cases),
-            "beta": max((case.beta for case in self.cases), default=0.0),
-            "delta": max(deltas, default=None),
-            "samples": sum(case.samples for case in self.cases),
-            "p_value": self.decisive.p_value,
-            "statistic": self.decisive.statistic,
-            "detail": self.decisive.detail,
-            "replay": self.decisive.replay,
-            "cases": [case.to_dict() for case in self.cases],
-        }
+        published = ("name", "verdict", "alpha", "beta", "delta", "samples", "p_value", "statistic", "detail", "replay")
+        return {key: getattr(self, key) for key in published} | {"cases": [case.to_dict() for case in self.cases]}
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
 V, N = 1000, 3
-DRAWS = int(os.environ.get("SPECTEST_BENCHMARK_DRAWS", "60000"))
+DRAWS = int(os.environ.get("SPECTEST_BENCHMARK_DRAWS", "400000"))
 ROUNDS = 5
 MOST = 1.20
 

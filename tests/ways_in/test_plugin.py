@@ -32,7 +32,7 @@ OWN = """
         return lambda p, q, x, generator: x[:, 0]
 
     @spectest.parametrize_with_checks(
-        [good, first, maker(), "mine:good", "mine.py:first", "gone:select"], array="numpy", checks=["smoke"]
+        [good, first, maker(), "mine:good", "mine.py:first", "gone:select"], array="numpy", checks=["smoke"], vocab=5
     )
     def test_kernels(selector, check):
         assert "smoke" in repr(check)
@@ -116,7 +116,17 @@ def test_declarations_can_be_given(pytester: pytest.Pytester) -> None:
         "def select(p, q, x, g):\n    assert q.shape == (2, *p.shape)\n    return int(p.argmax())\n"
     )
     options = ("--spectest-array", "numpy", "--spectest-drafts", "2", "--spectest-no-batched")
-    result = run(pytester, *CONFORMANCE, "--selector", "bare:select", *options, "--spectest-checks", "smoke")
+    result = run(
+        pytester,
+        *CONFORMANCE,
+        "--selector",
+        "bare:select",
+        *options,
+        "--spectest-checks",
+        "smoke",
+        "--spectest-vocab",
+        "5",
+    )
     assert result.ret == pytest.ExitCode.OK
 
 
@@ -140,7 +150,7 @@ def test_a_failure_met_in_a_test_file_is_replayed_from_the_command_line(pytester
     (folder / "test_own.py").write_text(
         "import spectest\n\n"
         "def first(p, q, x, generator):\n    return x[:, 0]\n\n"
-        "@spectest.parametrize_with_checks([first], array='numpy', checks=['smoke'])\n"
+        "@spectest.parametrize_with_checks([first], array='numpy', checks=['smoke'], vocab=5)\n"
         "def test_first(selector, check):\n    check(selector)\n"
     )
     (command,) = reproduced(run(pytester))
@@ -184,6 +194,6 @@ def test_decorator_takes_a_list_of_selectors(selectors: Sequence[str]) -> None:
 
 def test_items_are_named_apart() -> None:
     benches = Benches()
-    config = benches.config_of({"checks": ["smoke"]}, {})
+    config = benches.config_of({"checks": ["smoke"], "vocab": 5}, {})
     ids = [item.id for item in benches.parameters(["m:a", "m:b", "m:a"], config)]
     assert ids == ["m:a#0-smoke-known-answers", "m:b-smoke-known-answers", "m:a#2-smoke-known-answers"]
