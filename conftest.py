@@ -1,8 +1,9 @@
-"""Hypothesis profiles of the test-suite. The plugin comes by its entry point and must not be named here."""
+"""Settings of the test-suite itself. The plugin comes by its entry point and must not be named here."""
 
 from __future__ import annotations
 
 import os
+import signal
 
 from hypothesis import settings
 
@@ -11,3 +12,7 @@ from hypothesis import settings
 settings.register_profile("dev", deadline=None)
 settings.register_profile("ci", deadline=None, database=None, derandomize=False, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+# A job started in the background ignores Ctrl-C, and so would every process that the tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
