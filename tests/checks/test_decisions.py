@@ -130,7 +130,8 @@ def test_stages(p_values: tuple[float, float | None], rejected: tuple[str, ...],
     assert decision.rejected == rejected
     assert drawn_stages == list(range(stages))
     assert decision.worst == "a"
-    assert decision.p_value == pytest.approx(np.prod([p for p in p_values[:stages] if p is not None]))
+    drawn = [p for p in p_values[:stages] if p is not None]
+    assert decision.p_value == pytest.approx(np.prod(drawn) if rejected else drawn[-1])
     assert len(decision.tallies) == stages
 
 

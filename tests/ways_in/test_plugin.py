@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -155,7 +156,7 @@ def test_a_failure_met_in_a_test_file_is_replayed_from_the_command_line(pytester
     )
     (command,) = reproduced(run(pytester))
     identity = command.split()[-1]
-    again = pytester.run("python", "-m", "spectest", "replay", identity)
+    again = pytester.run(sys.executable, "-m", "spectest", "replay", identity)
     assert again.ret == 1, again.outlines
     again.stdout.fnmatch_lines(["smoke[[]known-answers[]] failed: row 0 of 1*"])
 
