@@ -12,6 +12,7 @@ from spectest.engine import Call
 
 if TYPE_CHECKING:
     from spectest.checks.base import Context, Settings
+    from spectest.checks.result import Verdict
     from spectest.declaration import Declaration
     from spectest.problem import Problem
 
@@ -63,8 +64,8 @@ class Smoke:
                     f"row {row} of {rows}: the target is all on token {expected[row]} of {vocab_size}, "
                     f"token {outcome.tokens[row]} came out (drafts {outcome.ids[row].tolist()})"
                 )
-                verdict = "fail" if context.declaration.lossless else "pass"
-                return CaseResult(self.name, case, verdict, detail, samples=rows_seen)  # type: ignore[arg-type]
+                verdict: Verdict = "fail" if context.declaration.lossless else "pass"
+                return CaseResult(self.name, case, verdict, detail, samples=rows_seen)
         detail = f"{rows_seen} rows with one possible answer each; shapes, dtypes, ranges and inputs in order"
         return CaseResult(self.name, case, "pass", detail, samples=rows_seen)
 

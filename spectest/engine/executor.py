@@ -146,9 +146,7 @@ class Executor:
                 self._unchanged((target[:rows], draft[:rows]), expected)
             done, call = done + rows, call + 1
         if stacked is None:
-            rows = int(target.shape[0])
-            seen = self._backend.expand(first.target, rows), self._backend.expand(first.draft, rows)
-            self._unchanged((target, draft), seen)
+            self._unchanged((target, draft), self._buffers(first, int(target.shape[0]), views=True))
 
     def _rows_at_once(self, elements: int) -> int:
         """Return how many rows of n·V `elements` make a good call; a few beat single ones even outside the cache."""

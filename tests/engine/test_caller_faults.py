@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROWS, N, V = 6, 3, 5
-KINDS = ("generator", "global", "seed", "uniforms")
 
 
 def call_once(function: Callable[..., Any], *, seed: int = 3, rows: int = ROWS, **declared: Any) -> Outcome:

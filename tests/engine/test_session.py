@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
     from spectest.engine import Session
 
-PLANTED = Path(samples.HERE).parents[1] / "planted"
-
 
 @pytest.fixture
 def opened() -> Iterator[Callable[..., ChildSession]]:
