@@ -12,34 +12,19 @@ import torch
 
 from spectest.declaration import Declaration
 from spectest.engine import (
-    Call,
     InputMutated,
     LocalSession,
-    Outcome,
     SelectorFault,
     SelectorRaised,
 )
 from spectest.engine.backends import backend_of
 from spectest.engine.caller import Caller, Randomness
 from spectest.errors import UsageError
+from tests.engine.calling import ROWS, N, call_once, returning
 from tests.engine.samples import Unspeakable, prepared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-ROWS, N, V = 6, 3, 5
-
-
-def call_once(function: Callable[..., Any], *, seed: int = 3, rows: int = ROWS, **declared: Any) -> Outcome:
-    """Call a selector once, by way of a session."""
-    problem = prepared(drafting=declared.get("drafting", "with_replacement"), dtype=declared.get("dtype", "float64"))
-    pattern = np.zeros(rows, dtype=np.int64)
-    return LocalSession(function, declared).call(Call((problem,), pattern, seed, draft_seed=seed + 1))
-
-
-def returning(output: Callable[[Any], Any], **declared: Any) -> Outcome:
-    """Call a selector whose answer is `output(ids)`."""
-    return call_once(lambda p, q, ids, rng: output(ids), **declared)
 
 
 # --- what it may not do ------------------------------------------------------------------------------------------

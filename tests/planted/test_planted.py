@@ -208,12 +208,15 @@ def test_dependent_rows(name: str) -> None:
 
 
 def test_determinism() -> None:
-    """One ignores the seed, the other cannot be replayed; each law is right."""
+    """One ignores the seed, the others cannot be replayed; each law is right."""
     batch = Batch(calls.generator_ignored, ("generic",), 1000)
     assert torch.equal(batch.call(calls.generator_ignored, 1), batch.call(calls.generator_ignored, 2))
     assert not torch.equal(batch.call(correct.rrs_dense, 1), batch.call(correct.rrs_dense, 2))
     assert not torch.equal(batch.call(calls.private_generator, 1), batch.call(calls.private_generator, 1))
     assert deviation(sample(calls.private_generator, ("generic",), SIZE)[0], "generic")[0] > SOUND
+    late = [batch.call(calls.final_coin_one_call_late, seed) for seed in (1, 2, 1)]
+    assert not torch.equal(late[0], late[2])
+    assert deviation(sample(calls.final_coin_one_call_late, ("generic",), SIZE)[0], "generic")[0] > SOUND
 
 
 @pytest.mark.parametrize("name", of_kind("state"))
