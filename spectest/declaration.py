@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, get_args
 
 from spectest.errors import UsageError
-from spectest.problem import DRAFTING
+from spectest.problem import DRAFTING, drafting_rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,7 +36,7 @@ class Declaration:
     Args:
         kind: selector (one position), chain or tree.
         drafting: the drafting law its drafts follow.
-        n_drafts: how many drafts it sees per position.
+        n_drafts: how many drafts it sees per position; decided by a law that fixes their number (`hub`: 2).
         array: torch or numpy arrays.
         device: a torch device such as cpu or cuda.
         dtype: the precision the probabilities are handed over in.
@@ -102,9 +102,15 @@ class Declaration:
         if self.array == "numpy" and self.dtype == "bfloat16":
             msg = "`dtype` bfloat16 needs `array` torch: numpy has no such type"
             raise UsageError(msg)
+        fixed = drafting_rule(self.drafting).fixed_drafts
+        if fixed is not None and self.n_drafts != fixed:
+            msg = f"`n_drafts` must be {fixed} for `drafting` {self.drafting}, got {self.n_drafts}"
+            raise UsageError(msg)
 
     def override(self, changes: Mapping[str, Any]) -> Declaration:
         """Return a copy with every non-None item of `changes` in place of the declared one.
+
+        A drafting law that fixes the number of drafts brings that number along, unless `changes` names one.
 
         Raises:
             UsageError: an unknown field or a bad value.
@@ -114,7 +120,11 @@ class Declaration:
             known = ", ".join(f.name for f in fields(self))
             msg = f"unknown declaration {', '.join(unknown)}; known are {known}"
             raise UsageError(msg)
-        return replace(self, **{key: value for key, value in changes.items() if value is not None})
+        given = {key: value for key, value in changes.items() if value is not None}
+        rule = DRAFTING.get(given["drafting"]) if isinstance(given.get("drafting"), str) else None
+        if rule is not None and rule.fixed_drafts is not None:
+            given.setdefault("n_drafts", rule.fixed_drafts)
+        return replace(self, **given)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as a JSON-ready dict."""

@@ -23,6 +23,17 @@ class DraftingRule:
     module: str
     rows_differ: bool = False  # draft is (n, V), one row per drafter
     distinct: bool = False  # the n drafted tokens are distinct: n <= support of draft
+    fixed_drafts: int | None = None  # the law draws this many, or the whole support of draft where that is smaller
+
+    def drafts(self, asked: int, support: int) -> int:
+        """Return how many drafts there are where `asked` are wanted and `support` tokens have a positive q.
+
+        Example:
+            >>> [DRAFTING[law].drafts(3, support=2) for law in ("with_replacement", "greedy", "hub")]
+            [3, 2, 2]
+        """
+        n = asked if self.fixed_drafts is None else self.fixed_drafts
+        return min(n, support) if self.distinct else n
 
 
 #: The registry of drafting laws: adding one is a file in `spectest/drafting/` and a line here.
@@ -30,6 +41,8 @@ DRAFTING: dict[str, DraftingRule] = {
     "with_replacement": DraftingRule("spectest.drafting.with_replacement"),
     "without_replacement": DraftingRule("spectest.drafting.without_replacement", distinct=True),
     "independent": DraftingRule("spectest.drafting.independent", rows_differ=True),
+    "greedy": DraftingRule("spectest.drafting.greedy", distinct=True),
+    "hub": DraftingRule("spectest.drafting.hub", distinct=True, fixed_drafts=2),
 }
 
 
@@ -103,7 +116,8 @@ class Problem:
     Args:
         target: target probabilities p, shape (V,).
         draft: draft probabilities q, shape (V,), or (n, V) for `independent`.
-        n_drafts: how many drafts are drawn; for `independent` it must equal the rows of `draft`.
+        n_drafts: how many drafts are drawn; for `independent` it must equal the rows of `draft`, for `hub` 2 (1 where
+            `draft` has a single token).
         drafting: how they are drawn, a name in `spectest.problem.DRAFTING`.
         name: what reports call it.
 
@@ -151,11 +165,15 @@ class Problem:
             shape = "(n, V)" if rule.rows_differ else "(V,)"
             msg = f"`draft` must have shape {shape} = {expected} for {self.drafting}, got {draft.shape}"
             raise InvalidProblem(msg)
-        if rule.distinct and int(n) > (support := int((draft > 0).sum())):
+        support = int((draft > 0).sum())
+        if rule.distinct and int(n) > support:
             msg = (
                 f"`n_drafts` must not exceed the support of `draft` for {self.drafting}: "
                 f"got {n} drafts of {support} tokens with positive probability"
             )
+            raise InvalidProblem(msg)
+        if int(n) != rule.drafts(int(n), support):
+            msg = f"`n_drafts` must be {rule.fixed_drafts} for {self.drafting}, got {n}"
             raise InvalidProblem(msg)
         target.flags.writeable = draft.flags.writeable = False
         object.__setattr__(self, "target", target)

@@ -106,8 +106,8 @@ def problems(
     """Return problems, every one of them valid, edge cases included.
 
     Where a drafting law needs distinct tokens and the draft has fewer than `n_drafts` of them, the problem has as many
-    drafts as the draft has tokens. For `independent`, the first row is the pair's draft; the others repeat it, equal
-    the target, or are unrelated to both.
+    drafts as the draft has tokens; a law that fixes the number of drafts (`hub`: 2) has that many. For `independent`,
+    the first row is the pair's draft; the others repeat it, equal the target, or are unrelated to both.
 
     Args:
         vocab: the number of tokens, or a (low, high) pair; (1, 8) unless `pairs` decides it.

@@ -26,10 +26,8 @@ def problems_of(
     rule = drafting_rule(name)
     target, draft = draw(pairs)
     low, high = n_drafts
-    if rule.distinct:
-        support = int((draft > 0).sum())
-        low, high = min(low, support), min(high, support)
-    n = draw(st.integers(low, high))
+    support = int((draft > 0).sum())
+    n = draw(st.integers(rule.drafts(low, support), rule.drafts(high, support)))
     if not rule.rows_differ:
         return Problem(target, draft, n, name)
     other = _other_drafters(target, draft)

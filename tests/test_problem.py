@@ -100,6 +100,19 @@ def test_distinct_drafts_need_support(law: str) -> None:
         Problem([0.5, 0.5, 0.0], [0.5, 0.5, 0.0], 3, law)
 
 
+@pytest.mark.parametrize("n_drafts", [1, 3])
+def test_a_law_that_fixes_the_number_of_drafts(n_drafts: int) -> None:
+    with pytest.raises(InvalidProblem, match=f"`n_drafts` must be 2 for hub, got {n_drafts}"):
+        Problem([0.5, 0.3, 0.2], [0.5, 0.3, 0.2], n_drafts, "hub")
+    assert Problem([0.5, 0.3, 0.2], [0.5, 0.3, 0.2], 2, "hub").n_drafts == 2
+
+
+def test_a_pair_needs_two_tokens() -> None:
+    with pytest.raises(InvalidProblem, match="got 2 drafts of 1 tokens"):
+        Problem([0.5, 0.5], [0.0, 1.0], 2, "hub")
+    assert Problem([0.5, 0.5], [0.0, 1.0], 1, "hub").n_drafts == 1  # all of the support, as a run's problems have it
+
+
 @pytest.mark.parametrize("name", ["", "With_replacement", None, 3, []])
 def test_refused_drafting(name: object) -> None:
     with pytest.raises(InvalidProblem, match="`drafting` must be one of with_replacement"):

@@ -42,7 +42,8 @@ def build(
     """Return a problem under the declared drafting law, its token ids permuted: randomly unless `order` is given.
 
     `draft` (V,) serves every drafter alike; for `independent` drafters each gets its own variation of it, with the same
-    support. Where n distinct tokens are needed and there are fewer, n is the size of q's support.
+    support. Where n distinct tokens are needed and there are fewer, n is the size of q's support; a law that fixes the
+    number of drafts has that many.
     """
     n = declaration.n_drafts if n is None else n
     rule = drafting_rule(declaration.drafting)
@@ -51,8 +52,7 @@ def build(
     if rule.rows_differ:
         others = draft * np.exp(0.7 * generator.standard_normal((n - 1, target.size)))
         draft = np.vstack([draft, others / others.sum(axis=1, keepdims=True)])
-    if rule.distinct:
-        n = min(n, int((draft > 0).sum()))
+    n = rule.drafts(n, int((draft > 0).sum()))
     return Problem(target, draft, n, declaration.drafting, name=name)  # p = q stays so, bit for bit
 
 

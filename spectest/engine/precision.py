@@ -48,9 +48,7 @@ def prepare(problem: Problem, dtype: Dtype) -> Prepared:
     Where the drafting law needs distinct tokens and rounding emptied part of q's support, fewer drafts are drawn.
     """
     target, draft = round_to(problem.target, dtype), round_to(problem.draft, dtype)
-    n = problem.n_drafts
-    if drafting_rule(problem.drafting).distinct:
-        n = min(n, int((draft > 0).sum()))
+    n = drafting_rule(problem.drafting).drafts(problem.n_drafts, int((draft > 0).sum()))
     effective = problem
     if dtype != "float64" or n != problem.n_drafts:
         effective = Problem(

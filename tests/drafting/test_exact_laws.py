@@ -9,18 +9,21 @@ import numpy as np
 import pytest
 
 from spectest import drafting
-from spectest.drafting import race
+from spectest.drafting import enumeration, race
+from spectest.drafting.greedy import top_tokens
 from spectest.drafting.without_replacement import WITHOUT_REPLACEMENT
 from spectest.errors import InvalidProblem, ProblemTooLarge
-from spectest.problem import Problem
+from spectest.problem import DRAFTING, Problem
 
-LAWS = ["with_replacement", "without_replacement", "independent"]
+LAWS = ["with_replacement", "without_replacement", "independent", "greedy", "hub"]
 
 
 def exact_joint(problem: Problem) -> dict[tuple[int, ...], Fraction]:
     """The definition of each law, in rationals: what float64 q means, normalised without rounding."""
     rows = [[Fraction(float(x)) for x in row] for row in problem.draft_rows]
     rows = [[x / sum(row) for x in row] for row in rows]
+    if problem.drafting in {"greedy", "hub"}:
+        return exact_around_the_likeliest(rows[0], problem.n_drafts, problem.drafting)
     joint = {}
     for drafts in product(range(problem.vocab_size), repeat=problem.n_drafts):
         mass = Fraction(1)
@@ -35,6 +38,20 @@ def exact_joint(problem: Problem) -> dict[tuple[int, ...], Fraction]:
     return joint
 
 
+def exact_around_the_likeliest(q: list[Fraction], n: int, law: str) -> dict[tuple[int, ...], Fraction]:
+    """Hu et al.'s greedy drafts, and SpecHub's pairs as its authors write them."""
+    order = sorted(range(len(q)), key=lambda x: (-q[x], x))
+    if law == "greedy":
+        top = order[: n - 1]
+        left = sum(q[x] for x in order[n - 1 :])
+        return {(*top, x): q[x] / left for x in order[n - 1 :] if q[x]}
+    hub, others = order[0], [x for x in order[1:] if q[x]]
+    if n == 1:
+        return {(hub,): q[hub]}
+    second: dict[tuple[int, ...], Fraction] = {(hub, x): q[hub] * q[x] / (1 - q[hub]) for x in others}
+    return second | {(x, hub): q[x] for x in others}
+
+
 def random_problem(rng: np.random.Generator, law: str) -> Problem:
     vocab, n = int(rng.integers(1, 6)), int(rng.integers(1, 4))
     rows = rng.dirichlet(np.full(vocab, rng.choice([0.1, 1.0, 5.0])), size=n) * (rng.random((n, vocab)) < 0.8)
@@ -43,8 +60,7 @@ def random_problem(rng: np.random.Generator, law: str) -> Problem:
     if rng.random() < 0.2:
         rows[:, 0] = 1e15
     rows /= rows.sum(axis=1, keepdims=True)
-    if law == "without_replacement":
-        n = min(n, int((rows[0] > 0).sum()))
+    n = DRAFTING[law].drafts(n, int((rows[0] > 0).sum()))
     return Problem(np.full(vocab, 1 / vocab), rows if law == "independent" else rows[0], n, law)
 
 
@@ -129,10 +145,11 @@ def test_inclusion_keeps_relative_accuracy() -> None:
 
 
 @pytest.mark.parametrize("law", LAWS)
-def test_too_many_tuples(law: str) -> None:
-    vocab, n = 200, 3
+def test_too_many_tuples(law: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    vocab, n = 200, DRAFTING[law].drafts(3, 200)
     rows = np.full((n, vocab), 1 / vocab)
     problem = Problem(rows[0], rows if law == "independent" else rows[0], n, law)
+    monkeypatch.setattr(enumeration, "MAX_TUPLES", 197)  # greedy drafts are 198 tuples
     with pytest.raises(ProblemTooLarge, match="tuples"):
         drafting.get(law).joint_law(problem)
 
@@ -143,6 +160,27 @@ def test_race_refuses_what_it_cannot_integrate() -> None:
     problem = Problem(np.full(20, 0.05), draft, 3, "without_replacement")
     with pytest.raises(ProblemTooLarge, match="1e-290"):
         WITHOUT_REPLACEMENT.containment(problem, np.ones((1, 20), bool))
+
+
+def test_top_tokens_by_mass_then_by_id() -> None:
+    rng = np.random.default_rng()
+    for _ in range(200):
+        draft = rng.integers(0, 5, rng.integers(1, 30)) / 4  # ties, on either side of the last place too
+        order = np.lexsort((np.arange(draft.size), -draft)).tolist()
+        for count in range(draft.size + 1):
+            assert top_tokens(draft, count).tolist() == order[:count]
+
+
+def test_hub_and_greedy_pairs_differ_in_order_alone() -> None:
+    rng = np.random.default_rng()
+    draft = rng.dirichlet(np.full(30, 0.3))
+    pair, greedy = (Problem(np.full(30, 1 / 30), draft, 2, law) for law in ("hub", "greedy"))
+    unordered = np.zeros((30, 30))
+    tuples, mass = drafting.get("hub").joint_law(pair)
+    np.add.at(unordered, tuple(np.sort(tuples, axis=1).T), mass)
+    tuples, mass = drafting.get("greedy").joint_law(greedy)
+    np.subtract.at(unordered, tuple(np.sort(tuples, axis=1).T), mass)
+    assert np.abs(unordered).max() < 1e-14
 
 
 def test_unknown_law_lists_those_that_exist() -> None:

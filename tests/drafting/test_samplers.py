@@ -12,7 +12,7 @@ from spectest.drafting.without_replacement import _skip
 from spectest.problem import DRAFTING, Problem
 
 ALPHA = 1e-9  # of each test; about forty of them: any seed passes on correct code
-LAWS = ["with_replacement", "without_replacement", "independent"]
+LAWS = ["with_replacement", "without_replacement", "independent", "greedy", "hub"]
 
 
 class Constant:
@@ -55,8 +55,9 @@ def chi_squared(counts: np.ndarray, mass: np.ndarray) -> float:
     return float(stats.chi2.sf(((observed - wanted) ** 2 / wanted).sum(), wanted.size - 1))
 
 
-@pytest.mark.parametrize("n_drafts", [1, 2, 3, 4])
-@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize(
+    ("law", "n_drafts"), [(law, n) for law in LAWS for n in (1, 2, 3, 4) if DRAFTING[law].drafts(n, 5) == n]
+)
 def test_against_joint_law(law: str, n_drafts: int) -> None:
     rng = np.random.default_rng()
     vocab = 6
@@ -82,11 +83,14 @@ def test_the_test_finds_a_planted_defect() -> None:
 @pytest.mark.parametrize("law", LAWS)
 def test_large_vocabulary_against_marginal_and_pairs(law: str) -> None:
     rng = np.random.default_rng()
-    vocab, size, n_drafts = 5000, 300_000, 3
+    vocab, size, n_drafts = 5000, 300_000, DRAFTING[law].drafts(3, 5000)
     rows = rng.dirichlet(np.full(vocab, 0.1), size=n_drafts)
     problem = Problem(np.full(vocab, 1 / vocab), draft_for(law, rows), n_drafts, law)
     drafts = drafting.get(law).sampler(problem)(rng, size)
-    assert chi_squared(np.bincount(drafts[:, 0], minlength=vocab), problem.draft_rows[0]) > ALPHA
+    if law == "greedy":
+        assert (drafts[:, :-1] == np.argsort(-rows[0], kind="stable")[:2]).all()
+    else:
+        assert chi_squared(np.bincount(drafts[:, 0], minlength=vocab), problem.draft_rows[0]) > ALPHA
     inclusion = drafting.get(law).inclusion(problem)
     ordered = np.sort(drafts, axis=1)
     first_seen = np.concatenate([np.ones((size, 1), dtype=bool), ordered[:, 1:] != ordered[:, :-1]], axis=1)
@@ -121,6 +125,26 @@ def test_without_replacement_draws_from_what_is_left(draft: list[float]) -> None
     assert chi_squared(tuple_counts(drafts, tuples, len(draft)), mass) > ALPHA
 
 
+@pytest.mark.parametrize("law", ["greedy", "hub"])
+@pytest.mark.parametrize(
+    "draft", [[1 - 1e-15, 5e-16, 5e-16, 0.0], [5e-324, 1.0, 5e-324], [0.4, 0.4, 0.2], [1e-38, 1.0]]
+)
+def test_pairs_draw_from_what_is_left(law: str, draft: list[float]) -> None:
+    rng = np.random.default_rng()
+    problem = Problem(np.full(len(draft), 1 / len(draft)), draft, 2, law)
+    drafts = drafting.get(law).sampler(problem)(rng, 100_000)
+    tuples, mass = drafting.get(law).joint_law(problem)
+    assert mass.sum() == pytest.approx(1, abs=1e-14)
+    assert chi_squared(tuple_counts(drafts, tuples, len(draft)), mass) > ALPHA
+
+
+@pytest.mark.parametrize("law", ["greedy", "hub"])
+def test_draft_of_a_single_token(law: str) -> None:
+    problem = Problem([0.5, 0.5], [0.0, 1.0], 1, law)
+    assert (drafting.get(law).sampler(problem)(np.random.default_rng(), 7) == 1).all()
+    assert drafting.get(law).joint_law(problem).tuples.tolist() == [[1]]
+
+
 @pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize("uniform", [0.0, 5e-324, 0.25, 0.5, 1 - 2**-53])
 @pytest.mark.parametrize(
@@ -134,10 +158,10 @@ def test_without_replacement_draws_from_what_is_left(draft: list[float]) -> None
 )
 def test_extreme_uniforms_never_draw_a_token_of_no_mass(law: str, uniform: float, row: list[float]) -> None:
     rows = np.array([row] * 3)
-    problem = Problem(np.full(6, 1 / 6), draft_for(law, rows), 3, law)
+    problem = Problem(np.full(6, 1 / 6), draft_for(law, rows), DRAFTING[law].drafts(3, 3), law)
     drafts = drafting.get(law).sampler(problem)(Constant(uniform), 5)  # type: ignore[arg-type]
     assert (np.array(row)[drafts] > 0).all()
-    if law == "without_replacement":
+    if DRAFTING[law].distinct:
         assert (np.diff(np.sort(drafts, axis=1), axis=1) > 0).all()
 
 

@@ -103,3 +103,5 @@ def test_fewer_distinct_drafts_where_rounding_empties_the_support() -> None:
     assert [prepare(problem, dtype).problem.n_drafts for dtype in DTYPES] == [3, 2, 3, 3]
     assert prepare(problem, "float16").draft.shape == (2, 4)
     assert prepare(Problem([0.25] * 4, draft, 3), "float16").problem.n_drafts == 3
+    pair = Problem([0.25] * 4, [1 - 2e-12, 1e-12, 1e-12, 0.0], 2, "hub")
+    assert [prepare(pair, dtype).problem.n_drafts for dtype in DTYPES] == [2, 1, 2, 2]

@@ -49,11 +49,12 @@ def test_every_drafting_law(drafting: str, data: st.DataObject, n_drafts: Any, v
     assert isinstance(problem, Problem)
     assert problem.drafting == drafting
     assert problem.draft.shape == ((problem.n_drafts,) * DRAFTING[drafting].rows_differ + (problem.vocab_size,))
+    if (fixed := DRAFTING[drafting].fixed_drafts) is not None:
+        low = high = fixed
     if DRAFTING[drafting].distinct:
         support = int((problem.draft > 0).sum())
-        assert min(low, support) <= problem.n_drafts <= min(high, support)
-    else:
-        assert low <= problem.n_drafts <= high
+        low, high = min(low, support), min(high, support)
+    assert low <= problem.n_drafts <= high
 
 
 @settings(max_examples=20)
