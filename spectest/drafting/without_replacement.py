@@ -10,13 +10,18 @@ import numpy as np
 from spectest.drafting.base import JointLaw
 from spectest.drafting.enumeration import check_tuples
 from spectest.drafting.inverse_cdf import InverseCdf, in_blocks
-from spectest.drafting.race import prefix_miss, race_inclusion, subset_miss
+from spectest.drafting.race import PrefixMiss, race_inclusion, subset_miss
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
     from numpy.typing import NDArray
 
     from spectest.drafting.base import DraftingLaw, Sampler
     from spectest.problem import Problem
+
+    Misses: TypeAlias = Callable[[NDArray[np.intp]], NDArray[np.float64]]
 
 _LATTICE: Final = 14  # up to this support, all 2^14 sets of drafts are enumerated
 _PAIR: Final = 2
@@ -99,6 +104,24 @@ def _pair_inclusion(draft: NDArray[np.float64]) -> NDArray[np.float64]:
     return inclusion.clip(0.0, 1.0)
 
 
+def _short_prefixes(masses: NDArray[np.float64], n_drafts: int) -> NDArray[np.float64]:
+    """Return Q(H) for H = the first m tokens of masses (M,), m = 0..M, one or two drafts: (M + 1,)."""
+    inside = np.append(0.0, np.cumsum(masses))
+    if n_drafts == 1:
+        return inside.clip(0.0, 1.0)
+    heaviest = int(masses.argmax())
+    others = masses.copy()
+    others[heaviest] = 0.0
+    light = others / (1.0 - others)
+    # A new token pairs with every token before it, drawn first or second.
+    before = np.append(0.0, np.cumsum(others))[:-1]
+    steps = others * np.append(0.0, np.cumsum(light))[:-1] + light * before
+    heavy = masses[heaviest] / others.sum()
+    steps[heaviest] = masses[heaviest] * light[:heaviest].sum() + heavy * before[heaviest]
+    steps[heaviest + 1 :] += light[heaviest + 1 :] * masses[heaviest] + heavy * others[heaviest + 1 :]
+    return np.append(0.0, np.cumsum(steps)).clip(0.0, 1.0)
+
+
 class WithoutReplacement:
     """Distinct drafts: D(t) = prod_j q(x_j) / q(V - {x_1..x_{j-1}}).
 
@@ -168,8 +191,8 @@ class WithoutReplacement:
         codes: NDArray[np.intp] = subsets[:, support] @ (1 << np.arange(support.size))
         return within[codes].clip(0.0, 1.0)
 
-    def prefix_containment(self, problem: Problem, order: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Return Q(H) for H = the first m tokens of `order`, m = 0..M, in one pass: (M + 1,).
+    def prefix_misses(self, problem: Problem, order: NDArray[np.intp]) -> Misses:
+        """Return a function that gives 1 - Q(H) for H = the first m tokens of `order`: ascending m (K,) -> (K,).
 
         Args:
             problem: a problem without replacement.
@@ -178,24 +201,14 @@ class WithoutReplacement:
         Raises:
             ProblemTooLarge: n >= 3 and fewer than n tokens with q above 1e-290.
         """
-        draft, n = problem.draft, problem.n_drafts
-        if n > _PAIR:
-            return 1.0 - prefix_miss(draft, n, order)
-        masses = draft[order]
-        inside = np.append(0.0, np.cumsum(masses))
-        if n == 1:
-            return inside.clip(0.0, 1.0)
-        heaviest = int(masses.argmax())
-        others = masses.copy()
-        others[heaviest] = 0.0
-        light = others / (1.0 - others)
-        # A new token pairs with every token before it, drawn first or second.
-        before = np.append(0.0, np.cumsum(others))[:-1]
-        steps = others * np.append(0.0, np.cumsum(light))[:-1] + light * before
-        heavy = masses[heaviest] / others.sum()
-        steps[heaviest] = masses[heaviest] * light[:heaviest].sum() + heavy * before[heaviest]
-        steps[heaviest + 1 :] += light[heaviest + 1 :] * masses[heaviest] + heavy * others[heaviest + 1 :]
-        return np.append(0.0, np.cumsum(steps)).clip(0.0, 1.0)
+        if problem.n_drafts > _PAIR:
+            return PrefixMiss(problem.draft, problem.n_drafts, order)
+        contained = _short_prefixes(problem.draft[order], problem.n_drafts)
+        return lambda lengths: 1.0 - contained[lengths]
+
+    def prefix_containment(self, problem: Problem, order: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return Q(H) for H = the first m tokens of `order`, m = 0..M: (M + 1,); arguments as `prefix_misses`."""
+        return 1.0 - self.prefix_misses(problem, order)(np.arange(order.size + 1))
 
     def inclusion(self, problem: Problem) -> NDArray[np.float64]:
         """Return P(x among the drafts) for each token, (V,), exact to about 1e-14.

@@ -12,6 +12,7 @@ from spectest import drafting
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from spectest.optimum.plan import TransportPlan
     from spectest.problem import Problem
 
 _ROUNDING: Final = 2.0**-50
@@ -29,15 +30,17 @@ class Optimum:
         subset: H, boolean (V,).
         method: how H was found.
         exact: True if `value` is α* up to rounding, False if it is only an upper bound.
+        plan: where it was asked for, a transport plan that attains `value`: the certificate from below.
     """
 
     value: float
     subset: NDArray[np.bool_]
     method: str
     exact: bool = True
+    plan: TransportPlan | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as a JSON-ready dict; the subset as the list of token ids in H."""
+        """Return the fields but `plan` as a JSON-ready dict; the subset as the list of token ids in H."""
         return {
             "value": self.value,
             "method": self.method,

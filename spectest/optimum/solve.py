@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from spectest.errors import ProblemTooLarge
-from spectest.optimum import prefix
+from spectest.optimum import closed, prefix
+from spectest.optimum.flow import flow_plan
+from spectest.optimum.independent import independent
 from spectest.optimum.search import search
 from spectest.optimum.subsets import MAX_TOKENS, drafted_tokens, enumerate_subsets
 from spectest.problem import Problem
@@ -13,6 +16,7 @@ from spectest.problem import Problem
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from spectest.optimum.plan import TransportPlan
     from spectest.optimum.result import Optimum
 
 
@@ -25,26 +29,43 @@ def _drafts_are_iid(problem: Problem) -> bool:
     )
 
 
-def solve(problem: Problem) -> Optimum:
+def solve(problem: Problem, *, primal: bool = False) -> Optimum:
     """Return the exact optimum of `problem`, never an estimate.
 
     Args:
-        problem: with replacement at any V; without replacement at any V (n >= 3 integrates, about 1e-13); other laws,
-            and different drafters, up to 14 tokens in the drafts' support.
+        problem: with replacement, greedy and hub at any V; without replacement at any V (n >= 3 integrates, about
+            1e-13); different drafters at any V, certified to 1e-13 (to rounding where 14 tokens or fewer are drafted).
+        primal: also find a transport plan that attains it, `Optimum.plan`, by maximum flow on the enumerated drafts.
 
     Raises:
-        ProblemTooLarge: no exact route exists at this size; `bound` still answers.
+        ProblemTooLarge: no exact route exists at this size, `bound` still answers; or no plan can be written out.
 
     Example:
         >>> optimum = solve(Problem([0.5, 0.5, 0.0], [0.0, 0.5, 0.5], n_drafts=2))
         >>> optimum.value, optimum.to_dict()["subset"], optimum.method
         (0.5, [1, 2], 'prefix')
     """
+    if primal:
+        return replace(solve(problem), plan=_plan(problem))
     if _drafts_are_iid(problem):
         return prefix.with_replacement(problem.target, problem.draft_rows[0], problem.n_drafts)
+    if problem.drafting in {"greedy", "hub"}:  # they differ in the order of the drafts alone
+        return closed.greedy(problem)
     if problem.drafting == "without_replacement" and drafted_tokens(problem).size > MAX_TOKENS:
         return prefix.without_replacement(problem)
+    if problem.drafting == "independent" and drafted_tokens(problem).size > MAX_TOKENS:
+        return independent(problem)
     return enumerate_subsets(problem)
+
+
+def _plan(problem: Problem) -> TransportPlan:
+    try:
+        return flow_plan(problem)
+    except ProblemTooLarge as error:
+        msg = (
+            f"no transport plan can be written out ({error}); for i.i.d. drafts the scheme `seats` attains the optimum"
+        )
+        raise ProblemTooLarge(msg) from error
 
 
 def bound(problem: Problem) -> Optimum:
@@ -62,7 +83,7 @@ def bound(problem: Problem) -> Optimum:
 
 
 def optimal_acceptance(
-    target: ArrayLike, draft: ArrayLike, n_drafts: int, drafting: str = "with_replacement"
+    target: ArrayLike, draft: ArrayLike, n_drafts: int, drafting: str = "with_replacement", *, primal: bool = False
 ) -> Optimum:
     """Return the largest acceptance any lossless selector can have, exactly, with the subset that certifies it.
 
@@ -71,13 +92,14 @@ def optimal_acceptance(
         draft: draft probabilities q, shape (V,), or (n, V) for `independent`.
         n_drafts: how many drafts are drawn.
         drafting: how they are drawn, a name in `spectest.problem.DRAFTING`.
+        primal: also find a transport plan that attains it, `.plan`; small problems only.
 
     Returns:
         An `Optimum`: `.value` = 1 + p(H) - Q(H) with H = `.subset` (Hu et al., arXiv 2502.18779).
 
     Raises:
         InvalidProblem: the arguments are not a problem.
-        ProblemTooLarge: no exact route exists at this size.
+        ProblemTooLarge: no exact route exists at this size, or no plan can be written out.
 
     Example:
         >>> round(optimal_acceptance([5 / 9, 4 / 9], [1 / 3, 2 / 3], n_drafts=1).value, 12)
@@ -85,4 +107,4 @@ def optimal_acceptance(
         >>> optimal_acceptance([5 / 9, 4 / 9], [1 / 3, 2 / 3], n_drafts=2).value
         1.0
     """
-    return solve(Problem(target, draft, n_drafts, drafting))
+    return solve(Problem(target, draft, n_drafts, drafting), primal=primal)
