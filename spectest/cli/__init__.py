@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 import spectest
+from spectest.cli.bench import bench
 from spectest.cli.golden import app as golden
 from spectest.cli.optimum import optimum
 from spectest.cli.replay import replay
@@ -29,6 +30,7 @@ _BAD_COMMAND_LINE: Final[type[Exception]] = typer.BadParameter.__mro__[2]
 app = typer.Typer(name="spectest", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 app.command()(verify)
 app.command()(optimum)
+app.command()(bench)
 app.command()(replay)
 app.add_typer(golden, name="golden")
 

@@ -14,6 +14,7 @@ from spectest.engine.faults import (
 )
 from spectest.engine.precision import Prepared, prepare
 from spectest.engine.session import ChildSession, LocalSession, Session
+from spectest.engine.timing import Refused, Timed, Timing
 from spectest.engine.worker import Loaded
 
 __all__ = [
@@ -26,12 +27,15 @@ __all__ = [
     "LocalSession",
     "Outcome",
     "Prepared",
+    "Refused",
     "SelectorDied",
     "SelectorFault",
     "SelectorHung",
     "SelectorRaised",
     "Session",
     "Tally",
+    "Timed",
+    "Timing",
     "address_of",
     "prepare",
 ]

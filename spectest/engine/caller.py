@@ -162,10 +162,18 @@ class Caller:
 
     def _invoke(self, read: Callable[[Any], Any], *arguments: Any) -> Any:
         """Call the selector and `read` its answer, in one pulse: a device may hang or fail only as that is fetched."""
+        return self.guarded(lambda: read(self.function(*arguments)))
+
+    def guarded(self, work: Callable[[], Any]) -> Any:
+        """Return what `work` makes of the selector, in one pulse.
+
+        Raises:
+            SelectorFault: whatever `work` raises, but the user's Ctrl-C.
+        """
         self.pulse.begin()
         try:
-            return read(self.function(*arguments))
-        except SelectorFault:  # of `read`
+            return work()
+        except SelectorFault:  # of an answer that was read
             raise
         except SystemExit as error:
             msg = f"it called sys.exit({error.code!r})"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from spectest.engine.experiment import Call, Experiment, Outcome, Tally
+    from spectest.engine.timing import Refused, Timed, Timing
 
 #: Importing a selector (and torch, and whatever else its module imports) may take this long, seconds.
 IMPORT_TIMEOUT: Final = 180.0
@@ -93,6 +94,14 @@ class ChildSession:
         """See `Session`."""
         return self._request(experiment, progress)  # type: ignore[no-any-return]
 
+    def time(self, timing: Timing) -> Timed | Refused:
+        """Time calls of the selector, or of another one in its process.
+
+        Raises:
+            SelectorFault: of the selector.
+        """
+        return self._request(timing, None)  # type: ignore[no-any-return]
+
     def close(self) -> None:
         """End the child."""
         if self._process is None:
@@ -163,7 +172,7 @@ class ChildSession:
             raise unusable
         return answer[1]  # type: ignore[no-any-return]
 
-    def _request(self, work: Call | Experiment, progress: Callable[[int], None] | None) -> Any:
+    def _request(self, work: Call | Experiment | Timing, progress: Callable[[int], None] | None) -> Any:
         if self._process is None:
             self._start()
         try:

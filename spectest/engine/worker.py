@@ -25,6 +25,7 @@ from spectest.engine.caller import Caller
 from spectest.engine.executor import Executor
 from spectest.engine.experiment import Call
 from spectest.engine.faults import SelectorFault
+from spectest.engine.timing import Timing, measure
 from spectest.errors import SpectestError
 
 if TYPE_CHECKING:
@@ -106,7 +107,8 @@ def serve(channel: Connection, heartbeat: Heartbeat) -> None:
         channel.send(("unusable", str(error), trace))
         return
     channel.send(("loaded", loaded))
-    executor = Executor(Caller(function, declaration, backend, heartbeat))
+    caller = Caller(function, declaration, backend, heartbeat)
+    executor = Executor(caller)
     while True:
         try:
             work = channel.recv()
@@ -115,6 +117,8 @@ def serve(channel: Connection, heartbeat: Heartbeat) -> None:
         try:
             if isinstance(work, Call):
                 answer: Any = ("done", executor.call(work))
+            elif isinstance(work, Timing):
+                answer = ("done", measure(caller, work))
             else:
                 answer = ("done", executor.sample(work, lambda samples: channel.send(("progress", samples))))
         except SelectorFault as fault:

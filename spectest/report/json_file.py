@@ -8,14 +8,20 @@ import os
 import tempfile
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from spectest.errors import UsageError
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from spectest.runner.report import Report
+
+class Writable(Protocol):
+    """A report of any kind."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        ...
 
 
 def schema() -> dict[str, Any]:
@@ -29,7 +35,7 @@ def schema() -> dict[str, Any]:
     return json.loads(text)  # type: ignore[no-any-return]
 
 
-def to_json(report: Report) -> str:
+def to_json(report: Writable) -> str:
     """Return a report as JSON; what is not a finite number becomes null, which every reader of JSON understands."""
     text = json.dumps(_finite(report.to_dict()), indent=1, ensure_ascii=False, allow_nan=False, default=_plain)
     return text + "\n"
@@ -72,7 +78,7 @@ class JsonFile:
         except OSError as error:
             raise _unwritable(path, error) from error
 
-    def write(self, report: Report) -> None:
+    def write(self, report: Writable) -> None:
         """Write the report.
 
         Raises:

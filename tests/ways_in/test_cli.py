@@ -12,6 +12,7 @@ import pytest
 
 import spectest
 from spectest.cli import main
+from spectest.problem import DRAFTING
 from tests.ways_in.samples import SOURCE, read_report, write
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ def test_unusable_requests_are_refused_in_one_line(
         ("mine.py:good --scheme bogus --checks acceptance --vocab 5", "bogus"),
         ("mine.py:good --target p.npy --draft rows.npy", "`draft`"),
         ("mine.py:good --target p.npy --draft narrow.npy --drafting without_replacement", "`n_drafts`"),
+        ("mine.py:good --drafting hub --drafts 3", "`n_drafts` must be 2"),
     ],
 )
 def test_selectors_that_cannot_be_called_are_refused_in_one_line(
@@ -207,6 +209,7 @@ def test_deviations_of_a_selector_declared_lossy_are_no_failure() -> None:
         ("two", [], (2, "without_replacement"), "q.npy"),
         ("two", ["--drafts", "3"], (3, "without_replacement"), "q.npy"),
         ("two", ["--drafting", "with_replacement"], (2, "with_replacement"), "q.npy"),
+        ("good", ["--drafting", "hub"], (2, "hub"), "q.npy"),
         ("good", [], (3, "with_replacement"), "q.npy"),
         ("good", ["--drafting", "independent"], (2, "independent"), "rows.npy"),
     ],
@@ -248,7 +251,7 @@ def test_list_checks(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(CHECKS)
 
 
-@pytest.mark.parametrize("drafting", ["with_replacement", "without_replacement"])
+@pytest.mark.parametrize("drafting", [law for law in DRAFTING if law != "independent"])
 def test_optimum(drafting: str, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["optimum", "--target", "p.npy", "--draft", "q.npy", "--drafts", "2", "--drafting", drafting]
     best = spectest.optimal_acceptance(TARGET, DRAFT, 2, drafting)
@@ -257,6 +260,14 @@ def test_optimum(drafting: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert found == best.to_dict()
     assert main(arguments) == 0
     assert repr(best.value) in capsys.readouterr().out
+
+
+def test_optimum_of_a_law_that_fixes_the_number_of_drafts(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["optimum", "--target", "p.npy", "--draft", "q.npy", "--drafting", "hub"]
+    assert main([*arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["value"] == spectest.optimal_acceptance(TARGET, DRAFT, 2, "hub").value
+    assert main([*arguments, "--drafts", "3"]) == 2
+    assert "`n_drafts` must be 2 for hub, got 3" in one_line(capsys)
 
 
 def test_golden(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
