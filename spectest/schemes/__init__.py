@@ -15,6 +15,17 @@ SCHEMES: Final[dict[str, str]] = {
     "single_draft": "spectest.schemes.single_draft",
     "target_only": "spectest.schemes.target_only",
     "recursive_rejection": "spectest.schemes.recursive_rejection",
+    "seats": "spectest.schemes.seats",
+    "naive": "spectest.schemes.naive",
+    "k_seq": "spectest.schemes.k_seq",
+    "greedy": "spectest.schemes.greedy",
+    "spechub": "spectest.schemes.spechub",
+    "gumbel_list": "spectest.schemes.gumbel_list",
+    "greedy_block": "spectest.schemes.greedy_block",
+    "canonical": "spectest.schemes.canonical",
+    "importance": "spectest.schemes.importance",
+    "transport": "spectest.schemes.transport",
+    "global_resolution": "spectest.schemes.global_resolution",
 }
 
 

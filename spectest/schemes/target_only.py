@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from spectest.problem import Problem
 
 #: Laws whose `inclusion` is exact; elsewhere it may be an upper bound, and the drafts are enumerated.
-_EXACT_INCLUSION: Final = frozenset({"with_replacement", "without_replacement", "independent"})
+_EXACT_INCLUSION: Final = frozenset({"with_replacement", "without_replacement", "independent", "greedy", "hub"})
 
 
 @selector(broadcast=True, scheme="target_only")

@@ -135,6 +135,7 @@ def target_only_gumbel(
     return (target_probs.log() - (-u.log()).log()).argmax(-1)
 
 
+@selector(scheme="k_seq")
 def k_seq(target_probs: Tensor, draft_probs: Tensor, draft_token_ids: Tensor, generator: Generator) -> Tensor:
     """K-SEQ (SpecTr, arXiv 2310.15141, algorithm 2), its rho by bisection.
 
@@ -158,6 +159,7 @@ def k_seq(target_probs: Tensor, draft_probs: Tensor, draft_token_ids: Tensor, ge
     return torch.where(accepted.any(1), first, torch.multinomial(left, 1, generator=generator)[:, 0])
 
 
+@selector(scheme="naive")
 def naive(target_probs: Tensor, draft_probs: Tensor, draft_token_ids: Tensor, generator: Generator) -> Tensor:
     """Single-draft speculative sampling of the first draft (Leviathan et al., arXiv 2211.17192)."""
     coins = torch.rand(draft_token_ids.shape[0], 1, generator=generator, dtype=torch.float64)
@@ -257,8 +259,6 @@ def slow(target_probs: Tensor, draft_probs: Tensor, draft_token_ids: Tensor, gen
     return rrs_dense(target_probs, draft_probs, draft_token_ids, generator)
 
 
-#: name -> the scheme it would declare, had spectest a reference of that name to hold it to.
-UNDECLARED: dict[str, str] = {"k_seq": "k_seq", "naive": "naive"}
 #: Every selector above, by name.
 CORRECT: tuple[str, ...] = (
     "rrs_dense",

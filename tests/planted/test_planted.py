@@ -13,7 +13,6 @@ import pytest
 import torch
 from scipy import stats
 
-from spectest.schemes import SCHEMES
 from tests.planted import correct, defects
 from tests.planted.defects import accept, calls, core, law, protocol
 from tests.planted.independent import (
@@ -66,12 +65,6 @@ def test_tables_name_what_exists() -> None:
     assert {*defects.NEEDS, *defects.MILD} <= set(defects.DEFECTIVE)
 
 
-def test_undeclared_schemes_have_no_reference() -> None:
-    """Else the selector should declare its own, and be held to it."""
-    assert set(correct.UNDECLARED) <= set(correct.CORRECT)
-    assert set(correct.UNDECLARED.values()) & set(SCHEMES) == set()
-
-
 @pytest.mark.parametrize("problem", ["generic", "holes", "ties", "wide"])
 @pytest.mark.parametrize("name", correct.CORRECT)
 def test_correct_law_and_acceptance(name: str, problem: str) -> None:
@@ -81,7 +74,7 @@ def test_correct_law_and_acceptance(name: str, problem: str) -> None:
     p_value, variation = deviation(tokens, problem)
     assert p_value > SOUND, f"TV {variation:.4f}"
     declared = Batch(select, (problem,), 1).declared
-    scheme = correct.UNDECLARED.get(name, declared.scheme)
+    scheme = declared.scheme
     if scheme is None or declared.drafting == "without_replacement":
         return
     target, draft = PROBLEMS[problem]

@@ -50,6 +50,19 @@ def draw_drafts(rng: np.random.Generator, drafts: NDArray[np.float64], size: int
     return torch.from_numpy(np.stack(columns, axis=1))
 
 
+def draw_around(rng: np.random.Generator, draft: NDArray[np.float64], n: int, size: int, *, hub: bool) -> torch.Tensor:
+    """Draw (size, n) ids: the likeliest n - 1 and one of the others; a pair's hub comes first with probability q."""
+    top = np.argsort(-draft, kind="stable")[: n - 1]
+    others = draft.copy()
+    others[top] = 0
+    last = draw_drafts(rng, others[None], size, distinct=False).numpy()
+    ids = np.concatenate([np.broadcast_to(top, (size, n - 1)), last], axis=1)
+    if hub and n > 1:
+        second = rng.random(size) >= draft[top[0]]
+        ids[second] = ids[second, ::-1]
+    return torch.from_numpy(ids)
+
+
 def cast(law: NDArray[np.float64], dtype: torch.dtype) -> tuple[torch.Tensor, NDArray[np.float64]]:
     """Return `law` in `dtype`, and what it then is, renormalised in float64."""
     tensor = torch.from_numpy(law).to(dtype)

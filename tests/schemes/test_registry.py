@@ -20,6 +20,13 @@ ADDRESSES = [
     ("recursive_rejection", "independent"),
     ("single_draft", "select"),
     ("target_only", "select"),
+    ("naive", "select"),
+    ("k_seq", "select"),
+    ("greedy", "select"),
+    ("spechub", "select"),
+    ("gumbel_list", "with_replacement"),
+    ("gumbel_list", "independent"),
+    ("greedy_block", "select"),
 ]
 
 
@@ -58,9 +65,9 @@ def test_plain_functions_declare_how_to_call_them(module: str, function: str) ->
     assert declared.broadcast
     assert declared.lossless
     assert declared.scheme == module
-    assert declared.n_drafts == (1 if module == "single_draft" else 3)
+    assert declared.n_drafts == {"single_draft": 1, "spechub": 2}.get(module, 3)
     assert declared.drafting in schemes.get(module).laws
-    if module == "recursive_rejection":
+    if function != "select":
         assert declared.drafting == function
 
 
@@ -85,7 +92,9 @@ def test_exact_values_need_no_torch() -> None:
     code = (
         "import sys; from spectest import Problem, schemes\n"
         "for name in schemes.SCHEMES:\n"
-        "    scheme, problem = schemes.get(name), Problem([.5, .5], [.2, .8])\n"
+        "    scheme = schemes.get(name)\n"
+        "    n = 2 if scheme.drafting == 'hub' else 1\n"
+        "    problem = Problem([.5, .5], [.2, .8], n, scheme.drafting)\n"
         "    scheme.acceptance(problem), scheme.output_law(problem)\n"
         "print('torch' in sys.modules)"
     )

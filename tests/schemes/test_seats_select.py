@@ -1,0 +1,328 @@
+"""Seats, selecting: the law of what comes out, given the drafts as well, on expanded and on mixed batches."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+from spectest import Problem, UsageError, drafting, schemes
+from spectest.schemes import seats_plan, seats_winner
+from tests.schemes import enumeration as exact
+from tests.schemes.enumeration import Instance
+from tests.schemes.sampled import ALPHA, acceptance_p_value, cast, draw_drafts, law_p_value, p_value, random_law
+from tests.schemes.seats_enumerated import Enumerated
+from tests.schemes.seats_fractions import Seats
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+CASES = [("with_replacement", 4), ("independent", 3), ("without_replacement", 2)]
+DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
+DRAWS = 40_000
+
+
+@pytest.fixture
+def seed() -> int:
+    """Fresh every time, shown by pytest where a test fails: any seed must pass."""
+    seed = int(np.random.SeedSequence().generate_state(1)[0])
+    print(f"seed = {seed}")
+    return seed
+
+
+def generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+class Batch:
+    """`size` rows of one random problem, cast to `dtype`, with drafts of what it then is."""
+
+    def __init__(self, rng: np.random.Generator, law: str, shape: tuple[int, int], size: int, **how: Any) -> None:
+        vocab, n = shape
+        dtype = how.get("dtype", torch.float64)
+        rows = random_law(rng, n, vocab) if law == "independent" else np.tile(random_law(rng, vocab), (n, 1))
+        while law == "without_replacement" and (rows[0] > 0).sum() < n:
+            rows = np.tile(random_law(rng, vocab), (n, 1))
+        (self.target, p), (self.draft, q) = cast(random_law(rng, vocab), dtype), cast(rows, dtype)
+        self.problem = Problem(p, q if law == "independent" else q[0], n, law)
+        self.ids = draw_drafts(rng, q, size, distinct=law == "without_replacement")
+
+    def tensors(self, *, expanded: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        rows = len(self.ids)
+        target, draft = self.target.expand(rows, -1), self.draft.expand(rows, -1, -1)
+        return (target, draft, self.ids) if expanded else (target.contiguous(), draft.contiguous(), self.ids)
+
+    def check(self, tokens: torch.Tensor) -> None:
+        assert tokens.shape == (len(self.ids),)
+        assert tokens.dtype == torch.int64
+        assert law_p_value(tokens, self.problem.target) > ALPHA
+        assert acceptance_p_value(tokens, self.ids, schemes.get("seats").acceptance(self.problem)) > ALPHA
+
+
+@pytest.mark.parametrize(("vocab", "dtype"), [(2, DTYPES[0]), (5, DTYPES[1]), *((64, dtype) for dtype in DTYPES)])
+@pytest.mark.parametrize(("law", "n"), CASES)
+def test_law_and_acceptance_of_expanded_inputs(law: str, n: int, vocab: int, dtype: torch.dtype, seed: int) -> None:
+    drawn = Batch(np.random.default_rng(seed), law, (vocab, n), DRAWS, dtype=dtype)
+    drawn.check(schemes.get("seats", drafting=law).select(*drawn.tensors(expanded=True), generator(seed)))
+
+
+@pytest.mark.parametrize("vocab", [2, 5, 64, 257])
+@pytest.mark.parametrize(("law", "n"), CASES)
+def test_law_and_acceptance_of_mixed_batches(law: str, n: int, vocab: int, seed: int) -> None:
+    """Two problems, row by row in turn: a selector that reads another row's plan fails both."""
+    rng = np.random.default_rng(seed)
+    first, second = (Batch(rng, law, (vocab, n), min(DRAWS, 500_000 // vocab) // 2) for _ in range(2))
+    parts = zip(first.tensors(expanded=False), second.tensors(expanded=False), strict=True)
+    mixed = [torch.stack(pair, dim=1).flatten(0, 1) for pair in parts]
+    tokens = schemes.get("seats", drafting=law).select(mixed[0], mixed[1], mixed[2], generator(seed))
+    first.check(tokens[0::2])
+    second.check(tokens[1::2])
+
+
+Conditional = tuple[Problem, "Callable[[Any], Any]", "NDArray[np.float64]"]
+
+
+def conditional(law: str) -> Conditional:
+    """A problem whose seats are swapped a lot, the law of its output given the drafts, and R."""
+    drafts = (exact.P6[1], exact.SECOND_DRAFTER if law == "independent" else exact.P6[1], exact.P6[1])
+    case = Instance(exact.P6[0], drafts[: 2 if law == "without_replacement" else 3], law)
+    if law == "with_replacement":
+        kernel = Seats(case.target, case.drafts[0], 3)
+        return case.problem, kernel.given, np.array(kernel.law, dtype=np.float64)
+    enumerated = Enumerated(case.problem)
+    return case.problem, lambda ids: enumerated.verified(enumerated.given(ids)), enumerated.law
+
+
+@pytest.mark.parametrize("expanded", [False, True])
+@pytest.mark.parametrize(("law", "n"), CASES)
+def test_law_given_the_drafts(law: str, n: int, expanded: bool, seed: int) -> None:  # noqa: FBT001
+    """Stronger than the law: for every tuple of drafts, the conditional law is the enumerated one."""
+    problem, given, _ = conditional(law)
+    tuples, _ = drafting.get(law).joint_law(problem)
+    each = 5_000 if expanded else 1_000
+    ids = torch.from_numpy(tuples).repeat_interleave(each, dim=0)
+    target, draft = torch.tensor(problem.target).expand(len(ids), -1), torch.tensor(problem.draft_rows.copy())
+    draft = draft.expand(len(ids), -1, -1)
+    if not expanded:
+        target, draft = target.contiguous(), draft.contiguous()
+    tokens = schemes.get("seats", drafting=law).select(target, draft, ids, generator(seed))
+    counts = np.bincount((torch.arange(len(ids)) // each * 5 + tokens).numpy(), minlength=5 * len(tuples))
+    expected = np.array([given(row.tolist()) for row in tuples], dtype=np.float64).ravel() * each
+    expected[expected < 1e-9] = 0  # rounding of the enumeration in float64
+    assert p_value(counts, expected) > ALPHA  # totals per tuple are fixed: fewer degrees of freedom than it assumes
+
+
+@pytest.mark.parametrize(("law", "n"), CASES)
+def test_a_wrong_kernel_would_show(law: str, n: int, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted: every draft keeps its own seat, and R is still believed."""
+    monkeypatch.setattr(seats_winner.IidSeats, "_draw", lambda self, own, generator: own)
+    monkeypatch.setattr(seats_winner.ChainSeats, "_draw", lambda self, own, generator: own)
+    problem, _, _ = conditional(law)
+    drafts = problem.draft_rows
+    ids = draw_drafts(np.random.default_rng(seed), drafts, DRAWS, distinct=law == "without_replacement")
+    target, draft = torch.tensor(problem.target).expand(DRAWS, -1), torch.tensor(drafts.copy()).expand(DRAWS, -1, -1)
+    tokens = schemes.get("seats", drafting=law).select(target, draft, ids, generator(seed))
+    assert law_p_value(tokens, problem.target) < ALPHA
+
+
+@pytest.mark.parametrize("expanded", [False, True])
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.0, 1.3), (0.5, 0.5), (2.0, 1.0)])
+def test_lossless_even_if_the_bounds_are_wrong(
+    low: float,
+    high: float,
+    expanded: bool,  # noqa: FBT001 (a parameter of the test)
+    seed: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Masses that face nothing, or the wrong side, keep their seats: up to .28 of all mass here, not rounding alone."""
+    problem, _, law = conditional("with_replacement")
+    right = seats_plan.bounds
+
+    def wrong(*arguments: Any) -> Any:
+        lowest, highest = right(*arguments)
+        return low * lowest, torch.maximum(low * lowest, (high * highest).clamp(max=arguments[-1]))
+
+    monkeypatch.setattr(seats_plan, "bounds", wrong)
+    target, draft = torch.tensor(problem.target), torch.tensor(problem.draft)
+    ids = draw_drafts(np.random.default_rng(seed), problem.draft_rows, 4 * DRAWS, distinct=False)
+    planned = seats_winner.plan_iid(target, draft, 3)
+    assert np.abs(planned.law.numpy() - law).max() > 0.02
+    assert law_p_value(planned.winner(ids, generator(seed)), planned.law.numpy()) > ALPHA
+    laws = target.expand(len(ids), -1), draft.expand(len(ids), 3, -1)
+    if not expanded:
+        laws = laws[0].contiguous(), laws[1].contiguous()
+    assert law_p_value(schemes.get("seats").select(*laws, ids, generator(seed)), problem.target) > ALPHA
+
+
+@pytest.mark.parametrize("n", [2, 8])
+def test_winners_of_a_full_vocabulary(n: int, seed: int) -> None:
+    """χ² of the winner against R, and of the output against the target, in pooled cells and in bands of p/q."""
+    rng, vocab, size = np.random.default_rng(seed), 128_256, 100_000
+    p, q = (np.sort(rng.dirichlet(np.full(vocab, 0.05)))[::-1] for _ in range(2))
+    rng.shuffle(q[:2000])
+    q[vocab // 2 :] = 0
+    q /= q.sum()
+    shuffled = rng.permutation(vocab)
+    p, q = p[shuffled], q[shuffled]
+    target, draft = torch.from_numpy(p), torch.from_numpy(q)
+    ids = torch.from_numpy(rng.choice(vocab, size=(size, n), p=q))
+    planned = seats_winner.plan_iid(target, draft, n)
+    bands = np.argsort(np.argsort(np.divide(p, q, out=np.full(vocab, np.inf), where=q > 0))) // 2_000
+    for tokens, law in (
+        (planned.winner(ids, generator(seed)), planned.law.numpy()),
+        (
+            schemes.get("seats").select(target.expand(size, -1), draft.expand(size, n, -1), ids, generator(seed)),
+            p,
+        ),
+    ):
+        assert law_p_value(tokens, law) > ALPHA
+        banded = np.bincount(bands, weights=law)
+        assert p_value(np.bincount(bands[tokens.numpy()], minlength=len(banded)), size * banded) > ALPHA
+    acceptance = schemes.get("seats").acceptance(Problem(p, q, n))
+    assert acceptance_p_value(tokens, ids, acceptance) > ALPHA
+
+
+class EdgeUniforms:
+    """Uniforms from the edges of [0, 1), where a wrong comparison lets a token of probability 0 out."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def __call__(self, size: int, generator: torch.Generator) -> torch.Tensor:
+        return torch.full((size,), self.value, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("value", [0.0, 2.0**-53, 0.5, 1 - 2.0**-53])
+@pytest.mark.parametrize("expanded", [False, True])
+@pytest.mark.parametrize(("law", "n"), CASES)
+def test_no_token_of_target_probability_zero(
+    law: str,
+    n: int,
+    expanded: bool,  # noqa: FBT001 (a parameter of the test)
+    value: float,
+    seed: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for module in ("seats_winner", "seats_select", "winner"):
+        monkeypatch.setattr(f"spectest.schemes.{module}.uniforms", EdgeUniforms(value))
+    for vocab in (2, 5, 64):
+        drawn = Batch(np.random.default_rng(seed), law, (vocab, n), 500)
+        # The first, the last and every other token without mass: the ends of the inverse CDF.
+        emptied = drawn.target.clone()
+        emptied[0] = emptied[-1] = emptied[2::2] = 0
+        for target in (drawn.target, emptied) if emptied.sum() > 0 else (drawn.target,):
+            drawn.target = target
+            tokens = schemes.get("seats", drafting=law).select(*drawn.tensors(expanded=expanded), generator(seed))
+            assert bool((target[tokens] > 0).all())
+
+
+@pytest.mark.parametrize("expanded", [False, True])
+@pytest.mark.parametrize(("law", "n"), CASES)
+def test_ordinary_degenerate_problems(law: str, n: int, expanded: bool, seed: int) -> None:  # noqa: FBT001
+    uniform, one_hot = np.full(4, 0.25), np.eye(4)[2]
+    half, other = np.array([0.5, 0.5, 0, 0]), np.array([0, 0.5, 0.5, 0])
+    for p, q in (
+        (uniform, uniform),
+        (half, other),
+        (one_hot, uniform),
+        (half, uniform),
+        (uniform, half),
+        (uniform, one_hot),
+        (one_hot, one_hot),
+        (half, one_hot),
+    ):
+        distinct = law == "without_replacement"
+        drafts = 1 if distinct and q is one_hot else n
+        rows = np.tile(q, (drafts, 1))
+        drawn = Batch(np.random.default_rng(seed), law, (4, drafts), 1)
+        drawn.target, drawn.draft = torch.from_numpy(p), torch.from_numpy(rows)
+        drawn.ids = draw_drafts(np.random.default_rng(seed), rows, 20_000, distinct=distinct)
+        drawn.problem = Problem(p, rows if law == "independent" else q, drafts, law)
+        drawn.check(schemes.get("seats", drafting=law).select(*drawn.tensors(expanded=expanded), generator(seed)))
+
+
+@pytest.mark.parametrize("expanded", [False, True])
+def test_a_second_draft_where_the_draft_law_has_one_token(expanded: bool, seed: int) -> None:  # noqa: FBT001
+    """Whatever the second draft is then, the first is the winner, and what comes out follows the target."""
+    target, draft = torch.tensor([0.1, 0.2, 0.3, 0.4]).double(), torch.tensor([[0.0, 1, 0, 0]]).double()
+    size = 40_000
+    ids = torch.stack((torch.ones(size, dtype=torch.int64), torch.arange(size) % 2 * 2), dim=1)
+    laws = target.expand(size, -1), draft.expand(size, 2, -1)
+    if not expanded:
+        laws = laws[0].contiguous(), laws[1].contiguous()
+    tokens = schemes.get("seats", drafting="without_replacement").select(*laws, ids, generator(seed))
+    assert law_p_value(tokens, target.numpy()) > ALPHA
+
+
+@pytest.mark.parametrize(("law", "n"), CASES)
+def test_drafts_that_could_not_have_been_drawn(law: str, n: int, seed: int) -> None:
+    """Nothing is promised for them but a token of the target."""
+    target = torch.tensor([0.5, 0.5, 0, 0]).double().expand(100, -1)
+    draft = torch.tensor([0.0, 0.5, 0.5, 0]).double().expand(100, n, -1)
+    ids = torch.arange(n).flip(0).expand(100, -1)
+    tokens = schemes.get("seats", drafting=law).select(target, draft, ids, generator(seed))
+    assert bool((target[0][tokens] > 0).all())
+
+
+@pytest.mark.parametrize("expanded", [False, True])
+@pytest.mark.parametrize(("law", "n"), CASES)
+def test_the_generator_is_the_only_randomness(law: str, n: int, expanded: bool, seed: int) -> None:  # noqa: FBT001
+    drawn = Batch(np.random.default_rng(seed), law, (64, n), 500)
+    tensors = drawn.tensors(expanded=expanded)
+    kept, before = [tensor.clone() for tensor in tensors], torch.get_rng_state()
+    select = schemes.get("seats", drafting=law).select
+    once, again, other = (select(*tensors, generator(s)) for s in (seed, seed, seed + 1))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(once, again)
+    assert not torch.equal(once, other)
+    assert all(torch.equal(tensor, copy) for tensor, copy in zip(tensors, kept, strict=True)), "left as they are"
+
+
+@pytest.mark.parametrize("size", [0, 1])
+@pytest.mark.parametrize("vocab", [1, 5])
+@pytest.mark.parametrize(("law", "n"), CASES)
+def test_small_batches(law: str, n: int, vocab: int, size: int, seed: int) -> None:
+    if law == "without_replacement" and vocab == 1:
+        n = 1
+    drawn = Batch(np.random.default_rng(seed), law, (vocab, n), size)
+    tokens = schemes.get("seats", drafting=law).select(*drawn.tensors(expanded=True), generator(seed))
+    assert tokens.shape == (size,)
+    assert tokens.dtype == torch.int64
+
+
+@pytest.mark.parametrize(("law", "n"), CASES)
+def test_expanded_rows_are_never_materialised(law: str, n: int, seed: int) -> None:
+    """A batch whose (B, n, V) would take 40 GB or more."""
+    rng, rows, vocab = np.random.default_rng(seed), 20_000, 128_000
+    target, draft = (torch.from_numpy(rng.dirichlet(np.ones(vocab))) for _ in range(2))
+    ids = torch.from_numpy(rng.integers(0, vocab - n, (rows, 1)) + np.arange(n))
+    select = schemes.get("seats", drafting=law).select
+    tokens = select(target.expand(rows, -1), draft.expand(rows, n, -1), ids, generator(seed))
+    assert bool((target[tokens] > 0).all())
+
+
+def test_three_distinct_drafts_are_refused() -> None:
+    select = partial(schemes.get("seats", drafting="without_replacement").select, torch.full((2, 4), 0.25))
+    with pytest.raises(UsageError, match="at most two drafts per row for seats without replacement, got 3"):
+        select(torch.full((2, 3, 4), 0.25), torch.arange(3).expand(2, -1), torch.Generator())
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("expanded", [False, True])
+@pytest.mark.parametrize(("law", "n"), CASES)
+def test_law_and_acceptance_on_cuda(law: str, n: int, expanded: bool, seed: int) -> None:  # noqa: FBT001
+    for vocab in (2, 5, 257, 1024):
+        drawn = Batch(np.random.default_rng(seed), law, (vocab, n), 20_000 if vocab < 1000 else 2_000)
+        target, draft, ids = (tensor.cuda() for tensor in (drawn.target, drawn.draft, drawn.ids))
+        target, draft = target.expand(len(ids), -1), draft.expand(len(ids), -1, -1)
+        if not expanded:
+            target, draft = target.contiguous(), draft.contiguous()
+        select = schemes.get("seats", drafting=law).select
+        tokens = select(target, draft, ids, torch.Generator("cuda").manual_seed(seed))
+        assert tokens.device == ids.device
+        drawn.check(tokens.cpu())
