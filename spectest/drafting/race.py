@@ -149,17 +149,6 @@ def _moments(masses: NDArray[np.float64]) -> NDArray[np.float64]:
     return moments
 
 
-def prefix_miss(draft: NDArray[np.float64], n_drafts: int, order: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return 1 - Q(H) for H = the first m tokens of `order`, m = 0..len(order).
-
-    Args:
-        draft: q, shape (V,).
-        n_drafts: n, at most the support of q.
-        order: distinct ids, shape (M,), among them every token with q > 0.
-    """
-    return PrefixMiss(draft, n_drafts, order)(np.arange(order.size + 1))
-
-
 def subset_miss(draft: NDArray[np.float64], n_drafts: int, subsets: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return 1 - Q(H) for each row of `subsets` (K, V) -> (K,); costs some 40 K·V operations where V is large."""
     race = Race(draft, n_drafts)

@@ -206,10 +206,6 @@ class WithoutReplacement:
         contained = _short_prefixes(problem.draft[order], problem.n_drafts)
         return lambda lengths: 1.0 - contained[lengths]
 
-    def prefix_containment(self, problem: Problem, order: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Return Q(H) for H = the first m tokens of `order`, m = 0..M: (M + 1,); arguments as `prefix_misses`."""
-        return 1.0 - self.prefix_misses(problem, order)(np.arange(order.size + 1))
-
     def inclusion(self, problem: Problem) -> NDArray[np.float64]:
         """Return P(x among the drafts) for each token, (V,), exact to about 1e-14.
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from spectest.problem import Problem
 
 MOST_CUTS: Final = 10_000
-MOST_WORK: Final = 4e9  # numbers read
+MOST_WORK: Final = 4e9
 _ROUNDS: Final = 100
 _TRACE: Final = 1e-12  # of a token in a mixture of sets
 _ROUNDED: Final = 2000  # tokens, one after the other
@@ -30,6 +30,29 @@ def inside_of(rows: NDArray[np.float64], members: NDArray[np.bool_]) -> NDArray[
 def others(inside: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return Π_{j≠k} x_j for each k, (n,) -> (n,)."""
     return np.array([np.delete(inside, k).prod() for k in range(inside.size)])
+
+
+@dataclass
+class Budget:
+    """Passes over tokens that may still be made, and numbers that may still be read."""
+
+    cuts: int
+    work: float
+
+    def spend(self, numbers: int) -> None:
+        """Take one pass that reads so many numbers.
+
+        Raises:
+            ProblemTooLarge: the budget is spent.
+        """
+        self.cuts -= 1
+        self.work -= numbers
+        if self.cuts < 0 or self.work < 0:
+            msg = (
+                f"the optimum could not be certified within {MOST_CUTS} passes over the tokens and {MOST_WORK:g} "
+                "numbers read; `spectest.optimum.bound` gives an upper bound"
+            )
+            raise ProblemTooLarge(msg)
 
 
 @dataclass(frozen=True)
@@ -61,7 +84,7 @@ def _added(below: NDArray[np.float64], rows: NDArray[np.float64], above: NDArray
     return total
 
 
-def core_of(problem: Problem) -> Core:
+def core_of(problem: Problem, always: NDArray[np.bool_], left: NDArray[np.bool_]) -> Core:
     """Settle the tokens that some best H holds, or does without, for sure.
 
     What a token adds to Π q_k(H) grows with H: if it adds p or less even to the largest H left, it stays out; if it
@@ -69,9 +92,10 @@ def core_of(problem: Problem) -> Core:
 
     Args:
         problem: an `independent` problem.
+        always: tokens that H shall have, boolean (V,).
+        left: tokens that it may have as well, boolean (V,).
     """
-    left = np.asarray((problem.draft > 0).any(axis=0), dtype=np.bool_)
-    always = np.zeros(problem.vocab_size, dtype=np.bool_)
+    always, left = always.copy(), left.copy()
     for _ in range(_ROUNDS):
         ids = np.flatnonzero(left)
         target, rows = problem.target[ids], problem.draft.take(ids, axis=1)
@@ -88,15 +112,24 @@ def core_of(problem: Problem) -> Core:
     return Core(always, ids, gain, inside, problem.target[ids], problem.draft.take(ids, axis=1))
 
 
+def most_open(core: Core) -> int:
+    """Return the undecided token that may add the most, or the least, to Π q_k(H): where it goes decides the most."""
+    low = np.broadcast_to(core.inside[:, None], core.rows.shape)
+    high = low + core.rows.sum(axis=1, keepdims=True)
+    spread = _added(np.maximum(high - core.rows, 0.0), core.rows, high) - _added(low, core.rows, low + core.rows)
+    return int(core.ids[spread.argmax()])
+
+
 class Cuts:
     """Sets H found so far. For every a, p(H) - a·x with x_k = q_k(H) is above its minimum over sets.
 
     Args:
         core: what is to be decided; the least and the largest H are the first two sets.
+        budget: what may be spent, shared by every search of one problem.
     """
 
-    def __init__(self, core: Core) -> None:
-        self.core = core
+    def __init__(self, core: Core, budget: Budget) -> None:
+        self.core, self.budget = core, budget
         self.masks: list[NDArray[np.uint8]] = []
         #: p(H), (m,), and q_k(H), (m, n).
         self.gains, self.inside = np.empty(0), np.empty((0, len(core.rows)))
@@ -125,12 +158,7 @@ class Cuts:
         """
         core = self.core
         self.made += 1
-        if self.made > MOST_CUTS or self.made * core.rows.size > MOST_WORK:
-            msg = (
-                f"the optimum could not be certified by {self.made - 1} cuts of {core.ids.size} tokens and "
-                f"{len(core.rows)} drafters; `spectest.optimum.bound` gives an upper bound"
-            )
-            raise ProblemTooLarge(msg)
+        self.budget.spend(core.rows.size)
         worth = weights @ core.rows - core.target
         members = worth > 0
         self._add(members)

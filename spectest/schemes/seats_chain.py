@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from spectest.schemes.arrays import Array, add, ascending, library, positions, put, take
+from spectest.schemes.arrays import Array, add, library, positions, put, take
 from spectest.schemes.seats_plan import bounds, from_zero, running
 
 _ROUNDS: Final = 4
@@ -71,10 +71,10 @@ def _factors(target: Array, drafts: Array) -> Array:
 
 
 def order_by(target: Array, weight: Array) -> Array:
-    """Return the order of ascending p/weight, tokens of weight 0 last."""
+    """Return the order of ascending p/weight, ties by id, tokens of weight 0 last."""
     xp = library(target)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        return ascending(xp.where(weight > 0, target / weight, np.inf))
+        return xp.argsort(xp.where(weight > 0, target / weight, np.inf), stable=True)
 
 
 def for_each(index: Array, drafts: Array) -> Array:
@@ -131,7 +131,7 @@ def paired(order: Array, drafts: Array, weight: Array, base: Array, law: Array, 
     xp, size = library(drafts), drafts.shape[-1]
     moved = law - base
     sums = xp.concatenate([xp.cumsum(part.clip(min=0), -1) for part in (moved, -moved)], -1)
-    by = ascending(sums)
+    by = xp.argsort(sums, -1)
     edges = from_zero(take(sums, by))
     of_ups = by < size
     ups = xp.cumsum(of_ups, -1) - 1 * of_ups  # complete before this pair: its up token is the next

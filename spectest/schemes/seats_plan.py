@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from spectest.schemes.arrays import Array, ascending, library, positions, put, take
+from spectest.schemes.arrays import Array, library, positions, put, take
 
 _HALF: Final = 0.5
 
@@ -43,7 +43,7 @@ def plan(target: Array, draft: Array, n_drafts: int) -> Seats:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         # Where p/q overflows, r is κ' q as for every ratio above κ': the order among those is free.
         ratio = xp.where(draft > 0, target / draft, np.inf)
-    order = ascending(ratio)
+    order = xp.argsort(ratio, -1)
     p, q = take(target, order), take(draft, order)
     inside, tail = running(q)
     weight, contained = _weights(inside, from_zero(inside)[..., :-1], n_drafts)

@@ -87,8 +87,7 @@ class CoupledPlan:
 class Transport(Scheme):
     """Optimal transport between target and drafts: lossless and optimal for every drafting law; small problems.
 
-    Acceptance is the optimum to about 1e-13, whatever is not a draft having been left over by all of them. The drafts'
-    joint law is enumerated: at most two million tuples.
+    Acceptance is the optimum to about 1e-13. The drafts' joint law is enumerated: at most two million tuples.
 
     Example:
         >>> from spectest import Problem

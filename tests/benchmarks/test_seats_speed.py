@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
 V, N = 128_256, 8
-ROUNDS = 25
+ROUNDS = 60
 ROWS = 100_000
 
 

@@ -98,7 +98,7 @@ def test_race_against_enumeration() -> None:
         prefixes = np.tri(vocab + 1, vocab, -1, dtype=bool)[:, np.argsort(order)]
         for sets, miss in (
             (subsets, race.subset_miss(problem.draft, n, subsets)),
-            (prefixes, race.prefix_miss(problem.draft, n, order)),
+            (prefixes, race.PrefixMiss(problem.draft, n, order)(np.arange(vocab + 1))),
         ):
             np.testing.assert_allclose(1 - miss, WITHOUT_REPLACEMENT.containment(problem, sets), rtol=0, atol=5e-14)
         among = WITHOUT_REPLACEMENT.inclusion(problem)
@@ -113,7 +113,7 @@ def test_routes_agree_on_a_large_vocabulary(n_drafts: int) -> None:
     order = rng.permutation(vocab)
     some = rng.integers(0, vocab + 1, 12)
     prefixes = np.argsort(order) < some[:, None]
-    along = WITHOUT_REPLACEMENT.prefix_containment(problem, order)
+    along = 1 - WITHOUT_REPLACEMENT.prefix_misses(problem, order)(np.arange(vocab + 1))
     np.testing.assert_allclose(WITHOUT_REPLACEMENT.containment(problem, prefixes), along[some], rtol=0, atol=1e-13)
     assert along[0] == 0
     assert along[-1] == pytest.approx(1, abs=1e-13)
@@ -131,7 +131,7 @@ def test_uniform_draft_against_hypergeometric() -> None:
 
     vocab, n = 40, 6
     problem = Problem(np.full(vocab, 1 / vocab), np.full(vocab, 1 / vocab), n, "without_replacement")
-    along = WITHOUT_REPLACEMENT.prefix_containment(problem, np.arange(vocab))
+    along = 1 - WITHOUT_REPLACEMENT.prefix_misses(problem, np.arange(vocab))(np.arange(vocab + 1))
     expected = [comb(h, n) / comb(vocab, n) for h in range(vocab + 1)]
     np.testing.assert_allclose(along, expected, rtol=0, atol=1e-13)
     np.testing.assert_allclose(WITHOUT_REPLACEMENT.inclusion(problem), n / vocab, rtol=1e-12)

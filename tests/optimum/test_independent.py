@@ -49,6 +49,11 @@ def by_minimum_cut(problem: Problem) -> float:
     return float(1 + (flow.optimal_flow() + costs[saved].sum()) / unit)
 
 
+def whole(problem: Problem) -> cuts.Core:
+    nothing = np.zeros(problem.vocab_size, dtype=bool)
+    return cuts.core_of(problem, nothing, ~nothing)
+
+
 def every_subset(problem: Problem) -> float:
     vocab = problem.vocab_size
     subsets = (np.arange(1 << vocab)[:, None] >> np.arange(vocab) & 1).astype(float)
@@ -65,21 +70,24 @@ def test_against_every_subset(n_drafts: int) -> None:
             assert found.value == pytest.approx(every_subset(problem), abs=2e-13), (name, problem)
 
 
-def test_adversarial_laws_against_every_subset(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Zeros, ties, one-hot, masses to 1e-300. It may give up where what is compared is constant to 1e-13, never err."""
-    monkeypatch.setattr(cuts, "MOST_CUTS", 500)
+def test_adversarial_laws_against_every_subset() -> None:
+    """Zeros, ties, one-hot, masses to 1e-300."""
     rng = np.random.default_rng()
-    given_up = 0
-    for _ in range(200):
+    for _ in range(150):
         vocab, n = int(rng.integers(1, 10)), int(rng.integers(2, 6))
         problem = Problem(law(rng, vocab), [law(rng, vocab) for _ in range(n)], n, "independent")
-        try:
-            found = independent.independent(problem)
-        except ProblemTooLarge:
-            given_up += 1
-            continue
-        assert found.value == pytest.approx(every_subset(problem), abs=2e-13), problem
-    assert given_up <= 5
+        assert independent.independent(problem).value == pytest.approx(every_subset(problem), abs=2e-13), problem
+
+
+def test_nearly_constant_costs_against_a_minimum_cut() -> None:
+    """The target is nearly one drafter's law, and the other drafter has most of its mass on few tokens."""
+    rng = np.random.default_rng()
+    for noise in (1e-12, 1e-9, 1e-6, 1e-3):
+        for _ in range(5):
+            vocab = int(rng.integers(15, 90))
+            target = law(rng, vocab)
+            problem = Problem(target, [law(rng, vocab), near(rng, target, noise)], 2, "independent")
+            assert solve(problem).value == pytest.approx(by_minimum_cut(problem), abs=5e-13), problem
 
 
 @pytest.mark.parametrize("vocab", [60, 200, 500])
@@ -167,13 +175,13 @@ def test_the_bound_does_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
 
     rng = np.random.default_rng()
     made = []
-    for n in (2, 3, 4):
-        for name, (target, rows) in families(rng, 100, n).items():
+    for n in (2, 3):
+        for name, (target, rows) in families(rng, 60, n).items():
             problem = Problem(target, rows, n, "independent")
             value = independent.independent(problem).value
             with monkeypatch.context() as patch:
                 patch.setattr(independent._Search, "_improve", keep)
-                search = independent._Search(cuts.core_of(problem))
+                search = independent._Search(whole(problem), 0.0, cuts.Budget(10_000, 1e9))
                 if search.cuts.core.ids.size:
                     search.run()
                     made.append(search.cuts.made)
@@ -186,7 +194,7 @@ def test_rounding_never_costs() -> None:
     rng = np.random.default_rng()
     for _ in range(200):
         target, *rows = rng.dirichlet(np.full(9, 0.5), size=4)
-        found = cuts.Cuts(cuts.core_of(Problem(target, rows, 3, "independent")))
+        found = cuts.Cuts(whole(Problem(target, rows, 3, "independent")), cuts.Budget(100, 1e6))
         for _ in range(6):
             found.least(rng.random(3))
         shares = rng.dirichlet(np.full(found.gains.size, 0.5))
@@ -200,7 +208,7 @@ def test_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     target, *rows = rng.dirichlet(np.ones(300), size=4)
     problem = Problem(target, rows, 3, "independent")
     exact = solve(problem)
-    monkeypatch.setattr(cuts, "MOST_CUTS", 5)
+    monkeypatch.setattr(independent, "MOST_CUTS", 5)
     with pytest.raises(ProblemTooLarge, match="bound"):
         solve(problem)
     found = bound(problem)

@@ -81,7 +81,9 @@ def test_misses_against_every_token(n_drafts: int) -> None:
             continue
         for order in (rng.permutation(900), np.argsort(draft), np.argsort(-draft)):
             expected = by_every_token(draft, n_drafts, order)
-            np.testing.assert_allclose(race.prefix_miss(draft, n_drafts, order), expected, rtol=0, atol=2e-13)
+            np.testing.assert_allclose(
+                race.PrefixMiss(draft, n_drafts, order)(np.arange(901)), expected, rtol=0, atol=2e-13
+            )
             lengths = rng.integers(0, 901, 3)
             sets = np.argsort(order) < lengths[:, None]
             np.testing.assert_allclose(race.subset_miss(draft, n_drafts, sets), expected[lengths], rtol=0, atol=2e-13)

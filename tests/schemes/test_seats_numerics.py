@@ -97,6 +97,16 @@ def test_the_law_is_the_one_the_kernel_has_even_if_the_bounds_are_wrong(
     assert lost, "the bounds were wrong enough to matter"
 
 
+def test_numpy_and_torch_plan_alike(rng: np.random.Generator) -> None:
+    """numpy plans one problem on a CPU; torch plans batches, and everything on an accelerator."""
+    planners: tuple[Any, ...] = (lambda p, q: plan(p, q[0], 5), independent, lambda p, q: two_distinct(p, q[0]))
+    for _ in range(50):
+        target, *drafts = rng.dirichlet(np.full(6, 0.4), size=3)
+        for planner in planners:
+            law = planner(torch.from_numpy(target), torch.from_numpy(np.stack(drafts))).law
+            np.testing.assert_allclose(law.numpy(), planner(target, np.stack(drafts)).law, rtol=0, atol=1e-9)
+
+
 def spread(*masses: float) -> NDArray[np.float64]:
     law = np.array(masses)
     return np.asarray(law / law.sum())

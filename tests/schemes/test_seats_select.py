@@ -1,26 +1,16 @@
-"""Seats, selecting: the law of what comes out, given the drafts as well, on expanded and on mixed batches."""
+"""Seats, selecting: the law of what comes out, acceptance, and what may never happen, whatever the batch."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from spectest import Problem, UsageError, drafting, schemes
-from spectest.schemes import seats_plan, seats_winner
-from tests.schemes import enumeration as exact
-from tests.schemes.enumeration import Instance
-from tests.schemes.sampled import ALPHA, acceptance_p_value, cast, draw_drafts, law_p_value, p_value, random_law
-from tests.schemes.seats_enumerated import Enumerated
-from tests.schemes.seats_fractions import Seats
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from numpy.typing import NDArray
+from spectest import Problem, UsageError, schemes
+from tests.schemes.sampled import ALPHA, acceptance_p_value, cast, draw_drafts, law_p_value, random_law
 
 CASES = [("with_replacement", 4), ("independent", 3), ("without_replacement", 2)]
 DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
@@ -84,107 +74,28 @@ def test_law_and_acceptance_of_mixed_batches(law: str, n: int, vocab: int, seed:
     second.check(tokens[1::2])
 
 
-Conditional = tuple[Problem, "Callable[[Any], Any]", "NDArray[np.float64]"]
-
-
-def conditional(law: str) -> Conditional:
-    """A problem whose seats are swapped a lot, the law of its output given the drafts, and R."""
-    drafts = (exact.P6[1], exact.SECOND_DRAFTER if law == "independent" else exact.P6[1], exact.P6[1])
-    case = Instance(exact.P6[0], drafts[: 2 if law == "without_replacement" else 3], law)
-    if law == "with_replacement":
-        kernel = Seats(case.target, case.drafts[0], 3)
-        return case.problem, kernel.given, np.array(kernel.law, dtype=np.float64)
-    enumerated = Enumerated(case.problem)
-    return case.problem, lambda ids: enumerated.verified(enumerated.given(ids)), enumerated.law
-
-
-@pytest.mark.parametrize("expanded", [False, True])
+@pytest.mark.parametrize("common", ["target", "draft"])
 @pytest.mark.parametrize(("law", "n"), CASES)
-def test_law_given_the_drafts(law: str, n: int, expanded: bool, seed: int) -> None:  # noqa: FBT001
-    """Stronger than the law: for every tuple of drafts, the conditional law is the enumerated one."""
-    problem, given, _ = conditional(law)
-    tuples, _ = drafting.get(law).joint_law(problem)
-    each = 5_000 if expanded else 1_000
-    ids = torch.from_numpy(tuples).repeat_interleave(each, dim=0)
-    target, draft = torch.tensor(problem.target).expand(len(ids), -1), torch.tensor(problem.draft_rows.copy())
-    draft = draft.expand(len(ids), -1, -1)
-    if not expanded:
-        target, draft = target.contiguous(), draft.contiguous()
-    tokens = schemes.get("seats", drafting=law).select(target, draft, ids, generator(seed))
-    counts = np.bincount((torch.arange(len(ids)) // each * 5 + tokens).numpy(), minlength=5 * len(tuples))
-    expected = np.array([given(row.tolist()) for row in tuples], dtype=np.float64).ravel() * each
-    expected[expected < 1e-9] = 0  # rounding of the enumeration in float64
-    assert p_value(counts, expected) > ALPHA  # totals per tuple are fixed: fewer degrees of freedom than it assumes
-
-
-@pytest.mark.parametrize(("law", "n"), CASES)
-def test_a_wrong_kernel_would_show(law: str, n: int, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Planted: every draft keeps its own seat, and R is still believed."""
-    monkeypatch.setattr(seats_winner.IidSeats, "_draw", lambda self, own, generator: own)
-    monkeypatch.setattr(seats_winner.ChainSeats, "_draw", lambda self, own, generator: own)
-    problem, _, _ = conditional(law)
-    drafts = problem.draft_rows
-    ids = draw_drafts(np.random.default_rng(seed), drafts, DRAWS, distinct=law == "without_replacement")
-    target, draft = torch.tensor(problem.target).expand(DRAWS, -1), torch.tensor(drafts.copy()).expand(DRAWS, -1, -1)
-    tokens = schemes.get("seats", drafting=law).select(target, draft, ids, generator(seed))
-    assert law_p_value(tokens, problem.target) < ALPHA
-
-
-@pytest.mark.parametrize("expanded", [False, True])
-@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.0, 1.3), (0.5, 0.5), (2.0, 1.0)])
-def test_lossless_even_if_the_bounds_are_wrong(
-    low: float,
-    high: float,
-    expanded: bool,  # noqa: FBT001 (a parameter of the test)
-    seed: int,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Masses that face nothing, or the wrong side, keep their seats: up to .28 of all mass here, not rounding alone."""
-    problem, _, law = conditional("with_replacement")
-    right = seats_plan.bounds
-
-    def wrong(*arguments: Any) -> Any:
-        lowest, highest = right(*arguments)
-        return low * lowest, torch.maximum(low * lowest, (high * highest).clamp(max=arguments[-1]))
-
-    monkeypatch.setattr(seats_plan, "bounds", wrong)
-    target, draft = torch.tensor(problem.target), torch.tensor(problem.draft)
-    ids = draw_drafts(np.random.default_rng(seed), problem.draft_rows, 4 * DRAWS, distinct=False)
-    planned = seats_winner.plan_iid(target, draft, 3)
-    assert np.abs(planned.law.numpy() - law).max() > 0.02
-    assert law_p_value(planned.winner(ids, generator(seed)), planned.law.numpy()) > ALPHA
-    laws = target.expand(len(ids), -1), draft.expand(len(ids), 3, -1)
-    if not expanded:
-        laws = laws[0].contiguous(), laws[1].contiguous()
-    assert law_p_value(schemes.get("seats").select(*laws, ids, generator(seed)), problem.target) > ALPHA
-
-
-@pytest.mark.parametrize("n", [2, 8])
-def test_winners_of_a_full_vocabulary(n: int, seed: int) -> None:
-    """χ² of the winner against R, and of the output against the target, in pooled cells and in bands of p/q."""
-    rng, vocab, size = np.random.default_rng(seed), 128_256, 100_000
-    p, q = (np.sort(rng.dirichlet(np.full(vocab, 0.05)))[::-1] for _ in range(2))
-    rng.shuffle(q[:2000])
-    q[vocab // 2 :] = 0
-    q /= q.sum()
-    shuffled = rng.permutation(vocab)
-    p, q = p[shuffled], q[shuffled]
-    target, draft = torch.from_numpy(p), torch.from_numpy(q)
-    ids = torch.from_numpy(rng.choice(vocab, size=(size, n), p=q))
-    planned = seats_winner.plan_iid(target, draft, n)
-    bands = np.argsort(np.argsort(np.divide(p, q, out=np.full(vocab, np.inf), where=q > 0))) // 2_000
-    for tokens, law in (
-        (planned.winner(ids, generator(seed)), planned.law.numpy()),
-        (
-            schemes.get("seats").select(target.expand(size, -1), draft.expand(size, n, -1), ids, generator(seed)),
-            p,
-        ),
-    ):
-        assert law_p_value(tokens, law) > ALPHA
-        banded = np.bincount(bands, weights=law)
-        assert p_value(np.bincount(bands[tokens.numpy()], minlength=len(banded)), size * banded) > ALPHA
-    acceptance = schemes.get("seats").acceptance(Problem(p, q, n))
-    assert acceptance_p_value(tokens, ids, acceptance) > ALPHA
+def test_rows_that_have_only_one_law_in_common(law: str, n: int, common: str, seed: int) -> None:
+    """An expanded target with drafts of its own in every row, and the converse, are not one problem."""
+    rng, vocab = np.random.default_rng(seed), 5
+    pair = [Batch(rng, law, (vocab, n), DRAWS // 2) for _ in range(2)]
+    first, second = (drawn.problem for drawn in pair)
+    if common == "target":
+        pair[1].problem = Problem(first.target, second.draft, n, law)
+    else:
+        pair[1].problem = Problem(second.target, first.draft, n, law)
+        pair[1].ids = draw_drafts(rng, first.draft_rows, DRAWS // 2, distinct=law == "without_replacement")
+    targets = torch.stack([torch.tensor(drawn.problem.target) for drawn in pair]).repeat(DRAWS // 2, 1)
+    drafts = torch.stack([torch.tensor(drawn.problem.draft_rows.copy()) for drawn in pair]).repeat(DRAWS // 2, 1, 1)
+    if common == "target":
+        targets = targets[0].expand(DRAWS, -1)
+    else:
+        drafts = drafts[0].expand(DRAWS, -1, -1)
+    ids = torch.stack([drawn.ids for drawn in pair], dim=1).flatten(0, 1)
+    tokens = schemes.get("seats", drafting=law).select(targets, drafts, ids, generator(seed))
+    for k, drawn in enumerate(pair):
+        drawn.check(tokens[k::2])
 
 
 class EdgeUniforms:
@@ -261,12 +172,12 @@ def test_a_second_draft_where_the_draft_law_has_one_token(expanded: bool, seed: 
 
 @pytest.mark.parametrize(("law", "n"), CASES)
 def test_drafts_that_could_not_have_been_drawn(law: str, n: int, seed: int) -> None:
-    """Nothing is promised for them but a token of the target."""
+    """They count as what the target holds elsewhere, which has the highest seat and is never rejected: token 0 here."""
     target = torch.tensor([0.5, 0.5, 0, 0]).double().expand(100, -1)
     draft = torch.tensor([0.0, 0.5, 0.5, 0]).double().expand(100, n, -1)
     ids = torch.arange(n).flip(0).expand(100, -1)
     tokens = schemes.get("seats", drafting=law).select(target, draft, ids, generator(seed))
-    assert bool((target[0][tokens] > 0).all())
+    assert bool((tokens == 0).all())
 
 
 @pytest.mark.parametrize("expanded", [False, True])
