@@ -24,8 +24,8 @@ sys.path.insert(0, str(ROOT))
 
 from spectest import Problem, ProblemTooLarge, drafting, schemes  # noqa: E402 (needs the path)
 from spectest.optimum import bound  # noqa: E402
+from spectest.schemes.common.planning import forget  # noqa: E402
 from spectest.schemes.global_resolution import GlobalResolution  # noqa: E402
-from spectest.schemes.planning import forget  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -219,9 +219,9 @@ def main() -> int:
         f"{platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}, {platform.machine()},",
         f"one thread. V = {V:,}; the laws are synthetic (target: Zipf with exponent 1.5, log-normal noise of σ = 0.5;",
         "drafters: noisy copies with σ = 0.7, cut to their likeliest tokens), so that figures of papers that used",
-        "language models cannot be expected here. Acceptance is exact and by membership, its distance is to the optimum",
-        "of the scheme's own drafting law; `ms` is one position, plan and selection. `global_resolution` has τ = 1e-3;",
-        "where it fails, its rows are those of recursive rejection.",
+        "language models cannot be expected here. Acceptance is exact and by membership, its distance is to the",
+        "optimum of the scheme's own drafting law; `ms` is one position, plan and selection. `global_resolution` has",
+        "τ = 1e-3; where it fails, its rows are those of recursive rejection.",
         "",
         "![Distance to the optimum and time against the number of drafts](comparison.svg)",
         "",

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _SPREAD: Final = 3.0
 _NOISE: Final = 0.7
-#: Problems that calls go round, in at least two batches: twice what `spectest.schemes.planning` remembers.
+#: Problems that calls go round, in at least two batches: twice what `spectest.schemes.common.planning` remembers.
 _PROBLEMS: Final = 32
 _FEWEST_BATCHES: Final = 2
 #: Problems drawn afresh, of which the others are rotations.

@@ -16,9 +16,9 @@ import numpy as np
 from spectest.optimum.flow import set_flow
 from spectest.problem import DRAFTING
 from spectest.schemes.base import Scheme
-from spectest.schemes.linear_program import Entries, maximise
-from spectest.schemes.plain import plain
-from spectest.schemes.set_tables import SetTable, outcome, target_sets
+from spectest.schemes.common.linear_program import Entries, maximise
+from spectest.schemes.common.plain import plain
+from spectest.schemes.common.set_tables import SetTable, outcome, target_sets
 
 if TYPE_CHECKING:
     import torch
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from spectest.optimum.sets import DraftSets
     from spectest.problem import Problem
-    from spectest.schemes.enumerated import Outcome
+    from spectest.schemes.common.enumerated import Outcome
 
 #: Pairs (set of drafts, token in it) up to which the program is solved as such, in about half a second at most.
 MAX_PAIRS: Final = 5_000
@@ -105,11 +105,11 @@ class CanonicalPlan:
         return outcome(self.sets, picked * accepts, missed, residual)
 
     def select(self, draft_token_ids: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Return one token per row, (B, n) -> (B,); see `planning.Plan`."""
+        """Return one token per row, (B, n) -> (B,); see `common.planning.Plan`."""
         import torch  # noqa: PLC0415 (only when selecting)
 
-        from spectest.schemes.sampling import uniforms  # noqa: PLC0415 (torch)
-        from spectest.schemes.winner import verify_winner  # noqa: PLC0415 (torch)
+        from spectest.schemes.common.sampling import uniforms  # noqa: PLC0415 (torch)
+        from spectest.schemes.common.winner import verify_winner  # noqa: PLC0415 (torch)
 
         picked = self.table.pick(draft_token_ids, uniforms(len(draft_token_ids), generator))
         # Nothing is picked where no draft has target mass: the first is rejected, r or not, as u r < p never holds.
@@ -153,7 +153,7 @@ class Canonical(Scheme):
         Raises:
             ProblemTooLarge: the drafts' joint law is too large to enumerate.
         """
-        from spectest.schemes.planning import select_by_problem  # noqa: PLC0415 (torch, only when selecting)
+        from spectest.schemes.common.planning import select_by_problem  # noqa: PLC0415 (torch, only when selecting)
 
         inputs = (target_probs, draft_probs, draft_token_ids)
         return select_by_problem(CanonicalPlan.of, self.drafting, inputs, generator)

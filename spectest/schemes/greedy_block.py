@@ -16,7 +16,7 @@ import numpy as np
 
 from spectest.declaration import selector
 from spectest.schemes.base import Scheme
-from spectest.schemes.rejection_exact import output_law_independent
+from spectest.schemes.recursive_rejection.exact import output_law_independent
 
 if TYPE_CHECKING:
     import torch
@@ -33,9 +33,9 @@ def select(
     target_probs: torch.Tensor, draft_probs: torch.Tensor, draft_token_ids: torch.Tensor, generator: torch.Generator
 ) -> torch.Tensor:
     """Verify the draft of largest p / q against its law; see `Scheme.select` for the arguments."""
-    from spectest.schemes.batch import at, batch_laws  # noqa: PLC0415 (torch, only when selecting)
-    from spectest.schemes.sampling import check_inputs  # noqa: PLC0415
-    from spectest.schemes.winner import verify_winner  # noqa: PLC0415
+    from spectest.schemes.common.batch import at, batch_laws  # noqa: PLC0415 (torch, only when selecting)
+    from spectest.schemes.common.sampling import check_inputs  # noqa: PLC0415
+    from spectest.schemes.common.winner import verify_winner  # noqa: PLC0415
 
     check_inputs(target_probs, draft_probs, draft_token_ids, generator)
     target, draft = batch_laws(target_probs, draft_probs[:, 0])

@@ -14,7 +14,7 @@ from spectest.declaration import selector
 from spectest.errors import InvalidProblem, UsageError
 from spectest.schemes import recursive_rejection
 from spectest.schemes.base import Scheme
-from spectest.schemes.rejection_exact import output_law_independent
+from spectest.schemes.recursive_rejection.exact import output_law_independent
 
 if TYPE_CHECKING:
     import torch

@@ -30,9 +30,9 @@ def select(
     target_probs: torch.Tensor, draft_probs: torch.Tensor, draft_token_ids: torch.Tensor, generator: torch.Generator
 ) -> torch.Tensor:
     """Select from a hub pair, or from the one token that a one-hot q drafts; see `Scheme.select` for the arguments."""
-    from spectest.schemes.batch import batch_laws  # noqa: PLC0415 (torch, only when selecting)
-    from spectest.schemes.sampling import check_inputs  # noqa: PLC0415
-    from spectest.schemes.winner import verify_winner  # noqa: PLC0415
+    from spectest.schemes.common.batch import batch_laws  # noqa: PLC0415 (torch, only when selecting)
+    from spectest.schemes.common.sampling import check_inputs  # noqa: PLC0415
+    from spectest.schemes.common.winner import verify_winner  # noqa: PLC0415
 
     check_inputs(target_probs, draft_probs, draft_token_ids, generator)
     n = draft_token_ids.shape[1]
@@ -51,8 +51,8 @@ def _verify_pair(
     """Select from pairs (B, 2) drawn around the hub of q; p and q (V,) for all rows, or (B, V), sum to 1."""
     import torch  # noqa: PLC0415 (only when selecting)
 
-    from spectest.schemes.batch import at, restricted_laws  # noqa: PLC0415
-    from spectest.schemes.sampling import draw, uniforms  # noqa: PLC0415
+    from spectest.schemes.common.batch import at, restricted_laws  # noqa: PLC0415
+    from spectest.schemes.common.sampling import draw, uniforms  # noqa: PLC0415
 
     low, high = draft_token_ids.aminmax(dim=1, keepdim=True)
     # One of the two is the largest of q, the lowest id among equals.

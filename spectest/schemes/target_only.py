@@ -30,7 +30,7 @@ def select(
     target_probs: torch.Tensor, draft_probs: torch.Tensor, draft_token_ids: torch.Tensor, generator: torch.Generator
 ) -> torch.Tensor:
     """Draw each row from its target; see `Scheme.select` for the arguments."""
-    from spectest.schemes.sampling import check_inputs, draw, is_shared, totals, uniforms  # noqa: PLC0415 (torch)
+    from spectest.schemes.common.sampling import check_inputs, draw, is_shared, totals, uniforms  # noqa: PLC0415 (torch)
 
     check_inputs(target_probs, draft_probs, draft_token_ids, generator)
     law = (target_probs[0] if is_shared(target_probs) else target_probs).double()

@@ -17,8 +17,8 @@ import numpy as np
 from spectest.optimum.flow import set_flow
 from spectest.problem import DRAFTING
 from spectest.schemes.base import Scheme
-from spectest.schemes.plain import plain
-from spectest.schemes.set_tables import SetTable, outcome, target_sets
+from spectest.schemes.common.plain import plain
+from spectest.schemes.common.set_tables import SetTable, outcome, target_sets
 
 if TYPE_CHECKING:
     import torch
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from spectest.optimum.sets import DraftSets
     from spectest.problem import Problem
-    from spectest.schemes.enumerated import Outcome
+    from spectest.schemes.common.enumerated import Outcome
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,10 +71,10 @@ class CoupledPlan:
         return outcome(self.sets, self.sets.mass[:, None] * self.kept, missed, self.residual)
 
     def select(self, draft_token_ids: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Return one token per row, (B, n) -> (B,); see `planning.Plan`."""
+        """Return one token per row, (B, n) -> (B,); see `common.planning.Plan`."""
         import torch  # noqa: PLC0415 (only when selecting)
 
-        from spectest.schemes.sampling import draw, uniforms  # noqa: PLC0415 (torch)
+        from spectest.schemes.common.sampling import draw, uniforms  # noqa: PLC0415 (torch)
 
         vocab_size = self.residual.size
         selected = self.table.pick(draft_token_ids, uniforms(len(draft_token_ids), generator))
@@ -118,7 +118,7 @@ class Transport(Scheme):
         Raises:
             ProblemTooLarge: the drafts' joint law is too large to enumerate.
         """
-        from spectest.schemes.planning import select_by_problem  # noqa: PLC0415 (torch, only when selecting)
+        from spectest.schemes.common.planning import select_by_problem  # noqa: PLC0415 (torch, only when selecting)
 
         inputs = (target_probs, draft_probs, draft_token_ids)
         return select_by_problem(CoupledPlan.of, self.drafting, inputs, generator)

@@ -19,7 +19,7 @@ from spectest.engine.timing import argmax_over, measure
 from spectest.engine.timing_inputs import Inputs
 from spectest.errors import InvalidProblem, ProblemTooLarge
 from spectest.problem import DRAFTING
-from spectest.schemes.planning import REMEMBERED
+from spectest.schemes.common.planning import REMEMBERED
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
-from spectest.schemes.planning import forget
+from spectest.schemes.common.planning import forget
 from tests.schemes.baselines_enumerated import drafted
 from tests.schemes.enumeration import Instance, Law, instance, law
 from tests.schemes.sampled import ALPHA, acceptance_p_value, law_p_value, p_value

@@ -13,8 +13,8 @@ from spectest import Problem, UsageError, schemes
 from spectest.declaration import declared_by
 from spectest.optimum import lp_oracle, solve
 from spectest.schemes import global_resolution
-from spectest.schemes.resolution import Limits, Resolution, resolve, vertex
-from spectest.schemes.softmax_flow import SoftmaxFlow, count_terms, minimise, set_groups
+from spectest.schemes.global_resolution.resolution import Limits, Resolution, resolve, vertex
+from spectest.schemes.global_resolution.softmax_flow import SoftmaxFlow, count_terms, minimise, set_groups
 from tests.schemes import enumeration as exact
 from tests.schemes.enumeration import instance, law
 from tests.schemes.planned import check_conditional, check_select, random_instance

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from spectest import Problem, ProblemTooLarge, UsageError, schemes, strategies
 from spectest.declaration import declared_by
 from spectest.optimum import solve
-from spectest.schemes import importance, tournament
-from spectest.schemes.tournament import Tournament
+from spectest.schemes import importance
+from spectest.schemes.importance import tournament
+from spectest.schemes.importance.tournament import Tournament
 from tests.schemes import enumeration as exact
 from tests.schemes.baselines_enumerated import drafted, outcome, single
 from tests.schemes.enumeration import Instance, Law, instance, law

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from spectest import InvalidProblem, Problem, UsageError, schemes
 from spectest.schemes.k_seq import KSeq, rho_star
-from spectest.schemes.k_seq_plan import least_rho
+from spectest.schemes.k_seq.plan import least_rho
 from tests.schemes import enumeration as exact
 from tests.schemes.baselines_enumerated import instances, k_seq_given, outcome
 from tests.schemes.enumeration import Instance, instance, law

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from spectest import InvalidProblem, schemes
-from spectest.schemes.planning import REMEMBERED, forget, select_by_problem
+from spectest.schemes.common.planning import REMEMBERED, forget, select_by_problem
 from tests.schemes.planned import check_select, random_instance
 
 if TYPE_CHECKING:

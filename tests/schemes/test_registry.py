@@ -14,19 +14,13 @@ from spectest import InvalidProblem, Problem, UsageError, schemes
 from spectest.declaration import declared_by
 from spectest.problem import DRAFTING
 
+MODULES = {name: import_module(path) for name, path in schemes.SCHEMES.items()}
+#: Every scheme's `select`, and one function for each law where there are several.
 ADDRESSES = [
-    ("recursive_rejection", "with_replacement"),
-    ("recursive_rejection", "without_replacement"),
-    ("recursive_rejection", "independent"),
-    ("single_draft", "select"),
-    ("target_only", "select"),
-    ("naive", "select"),
-    ("k_seq", "select"),
-    ("greedy", "select"),
-    ("spechub", "select"),
-    ("gumbel_list", "with_replacement"),
-    ("gumbel_list", "independent"),
-    ("greedy_block", "select"),
+    (name, function)
+    for name, module in MODULES.items()
+    for function in ("select", *schemes.get(name).laws)
+    if function == "select" or hasattr(module, function)
 ]
 
 
@@ -61,14 +55,12 @@ def test_bad_requests_list_what_exists(arguments: dict[str, Any], message: str) 
 
 @pytest.mark.parametrize(("module", "function"), ADDRESSES)
 def test_plain_functions_declare_how_to_call_them(module: str, function: str) -> None:
-    declared = declared_by(getattr(import_module(f"spectest.schemes.{module}"), function))
+    declared = declared_by(getattr(MODULES[module], function))
     assert declared.broadcast
-    assert declared.lossless
+    assert declared.lossless == (module != "global_resolution")
     assert declared.scheme == module
-    assert declared.n_drafts == {"single_draft": 1, "spechub": 2}.get(module, 3)
-    assert declared.drafting in schemes.get(module).laws
-    if function != "select":
-        assert declared.drafting == function
+    assert DRAFTING[declared.drafting].fixed_drafts in (None, declared.n_drafts)
+    assert declared.drafting == (schemes.get(module).laws[0] if function == "select" else function)
 
 
 def test_a_problem_the_scheme_is_not_for_is_refused() -> None:

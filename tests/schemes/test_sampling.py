@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from spectest.schemes.sampling import draw, is_shared, totals
+from spectest.schemes.common.sampling import draw, is_shared, totals
 
 LARGEST = 1 - 2.0**-53
 SMALLEST = 5e-324  # the smallest float64: any u > 1/2 times it rounds up to it

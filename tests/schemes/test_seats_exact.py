@@ -157,14 +157,14 @@ def test_the_order_of_the_chain_is_found(monkeypatch: pytest.MonkeyPatch) -> Non
     drafts = [law(0, 4, 0, 3, 0, 4), law(8, 5, 1, 0, 5, 6)]
     problem = exact.Instance(law(10, 1, 6, 5, 4, 2), tuple(drafts), "independent").problem
     assert SEATS.plan(problem).gap < 1e-12
-    monkeypatch.setattr("spectest.schemes.seats_chain._ROUNDS", 0)
+    monkeypatch.setattr("spectest.schemes.seats.chain._ROUNDS", 0)
     assert SEATS.plan(problem).gap > 0.05
 
 
 def test_large_chains_that_reach_the_bound_need_no_count_of_coincidences(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spectest.schemes.seats_exact.MAX_COINCIDENCES", 0)
+    monkeypatch.setattr("spectest.schemes.seats.exact.MAX_COINCIDENCES", 0)
     target, draft = (softmax(3 * rng.normal(size=20_000)) for _ in range(2))
     for problem in (
         Problem(target, draft, 2, "without_replacement"),
@@ -225,6 +225,6 @@ def test_too_many_coincidences_are_said_never_estimated(monkeypatch: pytest.Monk
         problem = Problem(generator.dirichlet(np.ones(6)), drafts, 3, "independent")
         if SEATS.acceptance(problem) > SEATS.plan(problem).guaranteed + 1e-6:
             break
-    monkeypatch.setattr("spectest.schemes.seats_exact.MAX_COINCIDENCES", 1)
+    monkeypatch.setattr("spectest.schemes.seats.exact.MAX_COINCIDENCES", 1)
     with pytest.raises(ProblemTooLarge, match=r"coincidences of the residual .* more than 1; `Seats\(\)\.plan"):
         SEATS.acceptance(problem)

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from spectest import Problem, drafting, schemes
-from spectest.schemes import seats_plan, seats_winner
-from spectest.schemes.arrays import library
+from spectest.schemes.common.arrays import library
+from spectest.schemes.seats import plan as seats_plan
+from spectest.schemes.seats import winner as seats_winner
 from tests.schemes import enumeration as exact
 from tests.schemes.enumeration import Instance
 from tests.schemes.sampled import ALPHA, acceptance_p_value, draw_drafts, law_p_value, p_value

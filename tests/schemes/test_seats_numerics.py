@@ -10,10 +10,11 @@ import torch
 
 from spectest import Problem, schemes
 from spectest.optimum import solve
-from spectest.schemes import seats_exact, seats_plan
-from spectest.schemes.seats_chain import independent
-from spectest.schemes.seats_distinct import two_distinct
-from spectest.schemes.seats_plan import plan
+from spectest.schemes.seats import exact as seats_exact
+from spectest.schemes.seats import plan as seats_plan
+from spectest.schemes.seats.chain import independent
+from spectest.schemes.seats.distinct import two_distinct
+from spectest.schemes.seats.plan import plan
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -119,7 +119,7 @@ def test_no_token_of_target_probability_zero(
     seed: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for module in ("seats_winner", "seats_select", "winner"):
+    for module in ("seats.winner", "seats.selecting", "common.winner"):
         monkeypatch.setattr(f"spectest.schemes.{module}.uniforms", EdgeUniforms(value))
     for vocab in (2, 5, 64):
         drawn = Batch(np.random.default_rng(seed), law, (vocab, n), 500)

@@ -175,7 +175,7 @@ def test_no_token_of_target_probability_zero(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rng, scheme = np.random.default_rng(seed), schemes.get(name, drafting=law)
-    for module in ("sampling", "rejection_plans", "winner", "k_seq_plan", "gumbel_sheets"):
+    for module in ("common.sampling", "common.winner", "recursive_rejection.plans", "k_seq.plan", "gumbel_list.sheets"):
         monkeypatch.setattr(f"spectest.schemes.{module}.uniforms", EdgeUniforms(value))
     for vocab in (2, 5, 64):
         drawn = batch(rng, law, random_laws(rng, law, vocab), 500)

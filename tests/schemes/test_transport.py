@@ -13,8 +13,9 @@ from spectest import Problem, ProblemTooLarge, schemes
 from spectest.declaration import declared_by
 from spectest.optimum import solve
 from spectest.problem import DRAFTING
-from spectest.schemes import set_tables, transport
-from spectest.schemes.set_tables import SetTable, target_sets
+from spectest.schemes import transport
+from spectest.schemes.common import set_tables
+from spectest.schemes.common.set_tables import SetTable, target_sets
 from spectest.schemes.transport import CoupledPlan
 from tests.schemes import enumeration as exact
 from tests.schemes.baselines_enumerated import outcome

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from spectest.schemes.quadrature import half_line
+from spectest.schemes.common.quadrature import half_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from spectest.schemes.arrays import Array, library, positions, put, take
+from spectest.schemes.common.arrays import Array, library, positions, put, take
 
 _HALF: Final = 0.5
 

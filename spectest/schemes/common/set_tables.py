@@ -12,7 +12,7 @@ from spectest import drafting
 from spectest.drafting import JointLaw
 from spectest.drafting.enumeration import product_law
 from spectest.optimum.sets import DraftSets, draft_sets
-from spectest.schemes.enumerated import Outcome
+from spectest.schemes.common.enumerated import Outcome
 
 if TYPE_CHECKING:
     import torch

@@ -51,7 +51,7 @@ def enumerate_outcome(problem: Problem, conditional: Conditional) -> Outcome:
 
 
 def verified(target: NDArray[np.float64], law: NDArray[np.float64], picked: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the law of the output, (T, V), once the winner is verified against its law; see `schemes.winner`.
+    """Return the law of the output, (T, V), once the winner is verified against its law; see `schemes.common.winner`.
 
     Args:
         target: p, (V,).

@@ -14,8 +14,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from spectest.schemes.arrays import Array, add, library, positions, put, take
-from spectest.schemes.seats_plan import bounds, from_zero, running
+from spectest.schemes.common.arrays import Array, add, library, positions, put, take
+from spectest.schemes.seats.plan import bounds, from_zero, running
 
 _ROUNDS: Final = 4
 _ROUNDING: Final = 2.0**-50

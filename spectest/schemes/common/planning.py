@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from spectest.problem import Problem, drafting_rule
-from spectest.schemes.sampling import check_inputs, is_shared, totals
+from spectest.schemes.common.sampling import check_inputs, is_shared, totals
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from spectest.errors import ProblemTooLarge
-from spectest.schemes.linear_program import Entries, maximise
+from spectest.schemes.common.linear_program import Entries, maximise
 
 if TYPE_CHECKING:
     import torch
@@ -162,11 +162,11 @@ class Tournament:
         return found
 
     def select(self, draft_token_ids: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Return one token per row, (B, n) -> (B,); see `planning.Plan`."""
+        """Return one token per row, (B, n) -> (B,); see `common.planning.Plan`."""
         import torch  # noqa: PLC0415 (only when selecting)
 
-        from spectest.schemes.sampling import uniforms  # noqa: PLC0415 (torch)
-        from spectest.schemes.winner import verify_winner  # noqa: PLC0415 (torch)
+        from spectest.schemes.common.sampling import uniforms  # noqa: PLC0415 (torch)
+        from spectest.schemes.common.winner import verify_winner  # noqa: PLC0415 (torch)
 
         device = draft_token_ids.device
         winner = draft_token_ids[:, 0]

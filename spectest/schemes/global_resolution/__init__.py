@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from spectest.errors import UsageError
 from spectest.schemes import recursive_rejection
 from spectest.schemes.base import Scheme
-from spectest.schemes.plain import plain
-from spectest.schemes.resolution import Limits, Resolution, resolve
+from spectest.schemes.common.plain import plain
+from spectest.schemes.global_resolution.resolution import Limits, Resolution, resolve
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +37,7 @@ class ResolvedPlan:
     resolution: Resolution
 
     def select(self, draft_token_ids: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Return one token per row, (B, n) -> (B,); see `planning.Plan`."""
+        """Return one token per row, (B, n) -> (B,); see `common.planning.Plan`."""
         import torch  # noqa: PLC0415 (only when selecting)
 
         if self.resolution.success:
@@ -53,7 +53,7 @@ class ResolvedPlan:
         """Choose among the distinct drafts, and nothing, by softmax; draw from the residual where nothing is kept."""
         import torch  # noqa: PLC0415 (only when selecting)
 
-        from spectest.schemes.sampling import draw, uniforms  # noqa: PLC0415 (torch)
+        from spectest.schemes.common.sampling import draw, uniforms  # noqa: PLC0415 (torch)
 
         found, device = self.resolution, ids.device
         outer, inner = found.systems
@@ -145,7 +145,7 @@ class GlobalResolution(Scheme):
         generator: torch.Generator,
     ) -> torch.Tensor:
         """Select one token per row, (B,) int64; see `Scheme.select`."""
-        from spectest.schemes.planning import select_by_problem  # noqa: PLC0415 (torch, only when selecting)
+        from spectest.schemes.common.planning import select_by_problem  # noqa: PLC0415 (torch, only when selecting)
 
         return select_by_problem(self.plan, self.drafting, (target_probs, draft_probs, draft_token_ids), generator)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from spectest.schemes.sampling import is_shared, totals
+from spectest.schemes.common.sampling import is_shared, totals
 
 
 def batch_laws(target_probs: torch.Tensor, draft_probs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -71,9 +71,9 @@ def _select(
     generator: torch.Generator,
     rho: float | None,
 ) -> torch.Tensor:
-    from spectest.schemes.batch import batch_laws  # noqa: PLC0415 (torch, only when selecting)
-    from spectest.schemes.k_seq_plan import Plan, least_rho  # noqa: PLC0415
-    from spectest.schemes.sampling import check_inputs  # noqa: PLC0415
+    from spectest.schemes.common.batch import batch_laws  # noqa: PLC0415 (torch, only when selecting)
+    from spectest.schemes.common.sampling import check_inputs  # noqa: PLC0415
+    from spectest.schemes.k_seq.plan import Plan, least_rho  # noqa: PLC0415
 
     check_inputs(target_probs, draft_probs, draft_token_ids, generator)
     target, draft = batch_laws(target_probs, draft_probs[:, 0])

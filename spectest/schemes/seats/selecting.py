@@ -6,9 +6,9 @@ from typing import Protocol
 
 import torch
 
-from spectest.schemes.sampling import draw, is_shared, totals, uniforms
-from spectest.schemes.seats_support import Support, condense
-from spectest.schemes.winner import verify_winner
+from spectest.schemes.common.sampling import draw, is_shared, totals, uniforms
+from spectest.schemes.common.winner import verify_winner
+from spectest.schemes.seats.support import Support, condense
 
 
 class Planned(Protocol):

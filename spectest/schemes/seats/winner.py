@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from spectest.schemes.sampling import uniforms
-from spectest.schemes.seats_chain import Chain, independent
-from spectest.schemes.seats_distinct import is_alone, two_distinct
-from spectest.schemes.seats_plan import Seats, from_zero, plan
+from spectest.schemes.common.sampling import uniforms
+from spectest.schemes.seats.chain import Chain, independent
+from spectest.schemes.seats.distinct import is_alone, two_distinct
+from spectest.schemes.seats.plan import Seats, from_zero, plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from spectest.schemes.arrays import Array
+    from spectest.schemes.common.arrays import Array
 
 
 class IidSeats:
@@ -107,17 +107,17 @@ class DistinctSeats(ChainSeats):
 
 
 def plan_iid(target: torch.Tensor, draft: torch.Tensor, n_drafts: int) -> IidSeats:
-    """Plan for n i.i.d. drafts; see `seats_plan.plan`."""
+    """Plan for n i.i.d. drafts; see `seats.plan.plan`."""
     return IidSeats(Seats(*_planned(partial(plan, n_drafts=n_drafts), target, draft)))
 
 
 def plan_independent(target: torch.Tensor, drafts: torch.Tensor) -> ChainSeats:
-    """Plan for n drafters; see `seats_chain.independent`."""
+    """Plan for n drafters; see `seats.chain.independent`."""
     return ChainSeats(Chain(*_planned(independent, target, drafts)))
 
 
 def plan_distinct(target: torch.Tensor, draft: torch.Tensor) -> DistinctSeats:
-    """Plan for two drafts without replacement; see `seats_distinct.two_distinct`."""
+    """Plan for two drafts without replacement; see `seats.distinct.two_distinct`."""
     return DistinctSeats(Chain(*_planned(two_distinct, target, draft)))
 
 

@@ -8,8 +8,8 @@ E_x = q_x M_k for x = x_k and E_i = q_i M_k + Exp(1) for every other token.
 So sheet k is a race of its own, run on the clock of p: its draft arrives at time s = M_k q_x / p_x, the other tokens
 i at rate p_i from time M_k q_i / p_i on; the first arrival over all sheets is the output. No token needs noise of its
 own: all of a sheet's arrivals up to s number sum (p_i s - q_i M_k)+ on average, which prefix sums in order of p / q
-invert (`spectest.schemes.gumbel_sheets`). Letting the draft's own rate count as well changes nothing: it starts when
-the draft arrives.
+invert (`spectest.schemes.gumbel_list.sheets`). Letting the draft's own rate count as well changes nothing: it starts
+when the draft arrives.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from spectest.declaration import selector
-from spectest.schemes import gumbel_exact
 from spectest.schemes.base import Scheme
+from spectest.schemes.gumbel_list import exact as gumbel_exact
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,8 +53,8 @@ def _select(
     *,
     n_laws: int | None,
 ) -> torch.Tensor:
-    from spectest.schemes.gumbel_sheets import Sheets  # noqa: PLC0415 (torch, only when selecting)
-    from spectest.schemes.sampling import check_inputs, is_shared  # noqa: PLC0415
+    from spectest.schemes.common.sampling import check_inputs, is_shared  # noqa: PLC0415
+    from spectest.schemes.gumbel_list.sheets import Sheets  # noqa: PLC0415 (torch, only when selecting)
 
     check_inputs(target_probs, draft_probs, draft_token_ids, generator)
     laws = draft_probs[:, :n_laws]
@@ -62,6 +62,9 @@ def _select(
         target_probs, laws = target_probs[:1], laws[:1]
     return Sheets(target_probs, laws).select(draft_token_ids, generator)
 
+
+#: `module:select` is the selector of a scheme's first law.
+select = with_replacement
 
 _SELECT: Final = {"with_replacement": with_replacement, "independent": independent}
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from spectest.declaration import selector
-from spectest.schemes import rejection_exact
 from spectest.schemes.base import Scheme
+from spectest.schemes.recursive_rejection import exact as rejection_exact
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,9 +44,9 @@ def without_replacement(
     target_probs: torch.Tensor, draft_probs: torch.Tensor, draft_token_ids: torch.Tensor, generator: torch.Generator
 ) -> torch.Tensor:
     """Select by recursive rejection from distinct drafts; see `Scheme.select` for the arguments."""
-    from spectest.schemes import rejection_distinct as distinct  # noqa: PLC0415 (torch, only when selecting)
-    from spectest.schemes.rejection_plans import Plan, recursive_rejection  # noqa: PLC0415
-    from spectest.schemes.sampling import check_inputs, is_shared  # noqa: PLC0415
+    from spectest.schemes.common.sampling import check_inputs, is_shared  # noqa: PLC0415
+    from spectest.schemes.recursive_rejection import distinct  # noqa: PLC0415 (torch, only when selecting)
+    from spectest.schemes.recursive_rejection.plans import Plan, recursive_rejection  # noqa: PLC0415
 
     check_inputs(target_probs, draft_probs, draft_token_ids, generator)
     base, n = draft_probs[:, 0], draft_token_ids.shape[1]
@@ -67,8 +67,8 @@ def _independently(
     n_laws: int | None,
 ) -> torch.Tensor:
     """Select from drafts drawn independently of each other, reading the first `n_laws` draft laws."""
-    from spectest.schemes.rejection_plans import DensePlan, SharedPlan, recursive_rejection  # noqa: PLC0415 (torch)
-    from spectest.schemes.sampling import check_inputs, is_shared  # noqa: PLC0415
+    from spectest.schemes.common.sampling import check_inputs, is_shared  # noqa: PLC0415
+    from spectest.schemes.recursive_rejection.plans import DensePlan, SharedPlan, recursive_rejection  # noqa: PLC0415 (torch)
 
     check_inputs(target_probs, draft_probs, draft_token_ids, generator)
     laws = draft_probs[:, :n_laws]
@@ -76,6 +76,9 @@ def _independently(
     plan = SharedPlan(target_probs[0], laws[0]) if shared else DensePlan(target_probs, laws)
     return recursive_rejection(plan, draft_token_ids, generator)
 
+
+#: `module:select` is the selector of a scheme's first law.
+select = with_replacement
 
 _SELECT: Final = {
     "with_replacement": with_replacement,

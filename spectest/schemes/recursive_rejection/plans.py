@@ -11,7 +11,7 @@ from typing import Protocol
 
 import torch
 
-from spectest.schemes.sampling import draw, totals, uniforms
+from spectest.schemes.common.sampling import draw, totals, uniforms
 
 
 class Plan(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from spectest.schemes.arrays import Array, library
+from spectest.schemes.common.arrays import Array, library
 
 
 class Support(NamedTuple):

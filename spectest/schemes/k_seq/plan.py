@@ -6,8 +6,8 @@ from typing import Final
 
 import torch
 
-from spectest.schemes.batch import at
-from spectest.schemes.sampling import draw, uniforms
+from spectest.schemes.common.batch import at
+from spectest.schemes.common.sampling import draw, uniforms
 
 _EPS: Final = torch.finfo(torch.float64).eps
 _ROUNDS: Final = 100  # of which some ten are needed; bisection alone takes 53

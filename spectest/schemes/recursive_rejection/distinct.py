@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from spectest.schemes.rejection_plans import DensePlan
-from spectest.schemes.sampling import totals
+from spectest.schemes.common.sampling import totals
+from spectest.schemes.recursive_rejection.plans import DensePlan
 
 
 class DenseDistinctPlan(DensePlan):

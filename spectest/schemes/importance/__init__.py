@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from spectest.errors import UsageError
 from spectest.schemes.base import Scheme
-from spectest.schemes.plain import plain
-from spectest.schemes.tournament import Tournament
+from spectest.schemes.common.plain import plain
+from spectest.schemes.importance.tournament import Tournament
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,7 +76,7 @@ class Importance(Scheme):
         generator: torch.Generator,
     ) -> torch.Tensor:
         """Select one token per row, (B,) int64, from drafts of the law `drafting`; see `Scheme.select`."""
-        from spectest.schemes.planning import select_by_problem  # noqa: PLC0415 (torch, only when selecting)
+        from spectest.schemes.common.planning import select_by_problem  # noqa: PLC0415 (torch, only when selecting)
 
         return select_by_problem(self.plan, self.drafting, (target_probs, draft_probs, draft_token_ids), generator)
 

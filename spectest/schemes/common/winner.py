@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 
-from spectest.schemes.sampling import draw, uniforms
+from spectest.schemes.common.sampling import draw, uniforms
 
 
 def verify_winner(

@@ -9,7 +9,7 @@ import numpy as np
 
 from spectest.optimum import solve
 from spectest.optimum.prefix import ratio_order
-from spectest.schemes.softmax_flow import SoftmaxFlow, count_terms, minimise, set_groups
+from spectest.schemes.global_resolution.softmax_flow import SoftmaxFlow, count_terms, minimise, set_groups
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,8 +11,8 @@ from spectest.errors import ProblemTooLarge
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from spectest.schemes.seats_chain import Chain
-    from spectest.schemes.seats_plan import Seats
+    from spectest.schemes.seats.chain import Chain
+    from spectest.schemes.seats.plan import Seats
 
 #: Rejecting seats times tokens of the residual times drafters that the coincidences may cost.
 MAX_COINCIDENCES: Final = 200_000_000

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import torch
 
-from spectest.schemes.sampling import totals, uniforms
+from spectest.schemes.common.sampling import totals, uniforms
 
 
 class Sheets:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from spectest.schemes.arrays import Array, library, put, take
-from spectest.schemes.seats_chain import LARGEST, Chain, for_each, order_by, paired, weights
-from spectest.schemes.seats_plan import bounds, from_zero
+from spectest.schemes.common.arrays import Array, library, put, take
+from spectest.schemes.seats.chain import LARGEST, Chain, for_each, order_by, paired, weights
+from spectest.schemes.seats.plan import bounds, from_zero
 
 _LIGHTEST: Final = 1e-300
 

@@ -20,10 +20,13 @@ import numpy as np
 from spectest import optimum
 from spectest.declaration import selector
 from spectest.errors import InvalidProblem, ProblemTooLarge, UsageError
-from spectest.schemes import seats_chain, seats_distinct, seats_exact, seats_plan
 from spectest.schemes.base import Scheme
-from spectest.schemes.enumerated import verified
-from spectest.schemes.seats_support import Support, condense
+from spectest.schemes.common.enumerated import verified
+from spectest.schemes.seats import chain as seats_chain
+from spectest.schemes.seats import distinct as seats_distinct
+from spectest.schemes.seats import exact as seats_exact
+from spectest.schemes.seats import plan as seats_plan
+from spectest.schemes.seats.support import Support, condense
 
 if TYPE_CHECKING:
     import torch
@@ -41,9 +44,9 @@ def with_replacement(
     target_probs: torch.Tensor, draft_probs: torch.Tensor, draft_token_ids: torch.Tensor, generator: torch.Generator
 ) -> torch.Tensor:
     """Select from i.i.d. drafts, with the optimal acceptance; see `Scheme.select` for the arguments."""
-    from spectest.schemes.sampling import check_inputs  # noqa: PLC0415 (torch, only when selecting)
-    from spectest.schemes.seats_select import select  # noqa: PLC0415
-    from spectest.schemes.seats_winner import plan_iid  # noqa: PLC0415
+    from spectest.schemes.common.sampling import check_inputs  # noqa: PLC0415 (torch, only when selecting)
+    from spectest.schemes.seats.selecting import select  # noqa: PLC0415
+    from spectest.schemes.seats.winner import plan_iid  # noqa: PLC0415
 
     check_inputs(target_probs, draft_probs, draft_token_ids, generator)
     planner = partial(plan_iid, n_drafts=draft_token_ids.shape[1])
@@ -55,9 +58,9 @@ def independent(
     target_probs: torch.Tensor, draft_probs: torch.Tensor, draft_token_ids: torch.Tensor, generator: torch.Generator
 ) -> torch.Tensor:
     """Select from independent drafts, each of its own law; see `Scheme.select` for the arguments."""
-    from spectest.schemes.sampling import check_inputs  # noqa: PLC0415 (torch, only when selecting)
-    from spectest.schemes.seats_select import select  # noqa: PLC0415
-    from spectest.schemes.seats_winner import plan_independent  # noqa: PLC0415
+    from spectest.schemes.common.sampling import check_inputs  # noqa: PLC0415 (torch, only when selecting)
+    from spectest.schemes.seats.selecting import select  # noqa: PLC0415
+    from spectest.schemes.seats.winner import plan_independent  # noqa: PLC0415
 
     check_inputs(target_probs, draft_probs, draft_token_ids, generator)
     return select(target_probs, draft_probs, draft_token_ids, generator, plan_independent)
@@ -68,9 +71,9 @@ def without_replacement(
     target_probs: torch.Tensor, draft_probs: torch.Tensor, draft_token_ids: torch.Tensor, generator: torch.Generator
 ) -> torch.Tensor:
     """Select from two distinct drafts, or from one; see `Scheme.select` for the arguments."""
-    from spectest.schemes.sampling import check_inputs  # noqa: PLC0415 (torch, only when selecting)
-    from spectest.schemes.seats_select import select  # noqa: PLC0415
-    from spectest.schemes.seats_winner import plan_distinct, plan_iid  # noqa: PLC0415
+    from spectest.schemes.common.sampling import check_inputs  # noqa: PLC0415 (torch, only when selecting)
+    from spectest.schemes.seats.selecting import select  # noqa: PLC0415
+    from spectest.schemes.seats.winner import plan_distinct, plan_iid  # noqa: PLC0415
 
     check_inputs(target_probs, draft_probs, draft_token_ids, generator)
     n = draft_token_ids.shape[1]
@@ -80,6 +83,9 @@ def without_replacement(
     planner = plan_distinct if n == _PAIR else partial(plan_iid, n_drafts=1)
     return select(target_probs, draft_probs[:, 0], draft_token_ids, generator, planner)
 
+
+#: `module:select` is the selector of a scheme's first law.
+select = with_replacement
 
 _SELECT: Final = {
     "with_replacement": with_replacement,
