@@ -134,11 +134,8 @@ def without_replacement(problem: Problem) -> Optimum:
         ProblemTooLarge: n >= 3 and fewer than n tokens with q above 1e-290.
     """
     order = ratio_order(problem.target, problem.draft)
-    target, draft = problem.target[order], problem.draft[order]
-    with np.errstate(over="ignore"):
-        ratios = target / draft
-    gains, masses = np.append(0.0, np.cumsum(target)), np.append(0.0, np.cumsum(draft))
-    end = least_prefix(gains, masses, ratios, WITHOUT_REPLACEMENT.prefix_misses(problem, order))
+    misses = WITHOUT_REPLACEMENT.prefix_misses(problem, order)
+    end = least_prefix(problem.target[order], problem.draft[order], misses)
     subset = np.zeros(problem.vocab_size, dtype=np.bool_)
     subset[order[:end]] = True
     return certified(cut_value(problem, subset), subset, "prefix")

@@ -48,26 +48,29 @@ def crossing(
 
 
 def least_prefix(
-    gains: NDArray[np.float64],
-    masses: NDArray[np.float64],
-    ratios: NDArray[np.float64],
+    target: NDArray[np.float64],
+    draft: NDArray[np.float64],
     misses: Callable[[NDArray[np.intp]], NDArray[np.float64]],
 ) -> int:
     """Return the m of the least p(H) + 1 - Q(H) over prefixes H of m tokens, to 2^-46; some hundred are looked at.
 
     Args:
-        gains: P of each prefix, (M + 1,).
-        masses: c of each prefix, (M + 1,).
-        ratios: p/q of each token, ascending, (M,).
+        target: p of the tokens in ascending order of p/q, (M,).
+        draft: their q, positive, (M,).
         misses: 1 - Q(H) of prefixes of given lengths, ascending (K,) -> (K,); Q convex in c.
     """
-    measure = gains + masses  # blocks are cut into equal parts of it: what is light in both laws is not looked at
+    with np.errstate(over="ignore"):  # p/q = inf where q is subnormal: such tokens weigh nothing in Q
+        ratios = target / draft
+    gains = np.append(0.0, np.cumsum(target))
+    # Blocks are cut into equal parts of this: what is light in both laws is not looked at.
+    measure = gains + np.append(0.0, np.cumsum(draft))
     lengths = np.unique(np.append(_cut(measure, np.array([0]), np.array([ratios.size]), _BLOCKS), [0, ratios.size]))
     found = misses(lengths)
     while True:
         values = gains[lengths] + found
         starts, ends = lengths[:-1], lengths[1:]
-        mass, gain = masses[ends] - masses[starts], gains[ends] - gains[starts]
+        # Sums over each block: without replacement 1e-14 of q may decide Q, and a difference of sums near 1 loses it.
+        mass, gain = np.add.reduceat(draft, starts), np.add.reduceat(target, starts)
         first = np.minimum(ratios[starts], _STEEPEST)
         at = crossing(mass, gain, first, ratios[ends - 1])
         share = np.divide(at, mass, out=np.ones_like(at), where=mass > 0)

@@ -60,6 +60,17 @@ def test_against_every_prefix(vocab: int) -> None:
         assert found.value == pytest.approx(cut_value(problem, found.subset), abs=1e-12), problem
 
 
+def test_light_tokens_decide_once_heavy_ones_are_drawn() -> None:
+    """Masses of all scales at once: q of 1e-14 may be what Q hangs on, and vanishes in a running sum."""
+    rng = np.random.default_rng()
+    powers = [(np.array([11, 0, 2, 21, 2]), np.array([20, 21, 2, 12, 15]))]
+    powers += [(rng.integers(0, 22, vocab), rng.integers(0, 22, vocab)) for vocab in rng.integers(4, 10, 300)]
+    for exponents in powers:
+        target, draft = (10.0**-power / (10.0**-power).sum() for power in exponents)
+        problem = Problem(target, draft, int(rng.integers(2, 5)), "without_replacement")
+        assert prefix.without_replacement(problem).value == pytest.approx(solve(problem).value, abs=1e-13), problem
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("n_drafts", [3, 4, 8, 16])
 def test_against_every_prefix_of_a_large_vocabulary(n_drafts: int) -> None:
@@ -107,9 +118,8 @@ def test_two_drafts_by_two_routes() -> None:
         order = prefix.ratio_order(problem.target, problem.draft)
         missed = race.PrefixMiss(problem.draft, 2, order)
         target, masses = problem.target[order], problem.draft[order]
-        gains, inside = np.append(0.0, np.cumsum(target)), np.append(0.0, np.cumsum(masses))
-        end = pruning.least_prefix(gains, inside, target / masses, missed)
-        assert found.value == pytest.approx(gains[end] + missed(np.array([end]))[0], abs=1e-12)
+        end = pruning.least_prefix(target, masses, missed)
+        assert found.value == pytest.approx(target[:end].sum() + missed(np.array([end]))[0], abs=1e-12)
         missed_set = race.subset_miss(problem.draft, 2, found.subset[None])[0]
         assert found.value == pytest.approx(problem.target[found.subset].sum() + missed_set, abs=1e-12)
 
