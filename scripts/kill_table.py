@@ -22,6 +22,7 @@ sys.path.insert(0, str(ROOT))
 from spectest.errors import UsageError  # noqa: E402 (needs the path)
 from spectest.runner import TIERS, Run, RunConfig  # noqa: E402
 from spectest.runner.sessions import cores  # noqa: E402
+from spectest.throughput.machine import processor  # noqa: E402
 from tests.planted import correct, defects  # noqa: E402
 
 HARMFUL = [name for name in defects.DEFECTIVE if name not in defects.HARMLESS]
@@ -63,15 +64,6 @@ def verified(name: str, tier: str, seed: int) -> Line:
     else:
         verdict, failed = report.verdict, tuple(c.name for c in report.checks if c.verdict == "fail")
     return Line(name, defects.DEFECTIVE.get(name, "correct"), verdict, failed, time.perf_counter() - started)
-
-
-def processor() -> str:
-    """Return the processor's model, as Linux tells it, or its architecture."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def document(lines: list[Line], total: int, command: str) -> str:
