@@ -220,3 +220,14 @@ def test_chains_of_adversarial_laws_are_laws(rng: np.random.Generator) -> None:
         law = two_distinct(torch.from_numpy(p), torch.from_numpy(drafts[:, 0])).law.numpy()
         assert (law >= 0).all()
         np.testing.assert_allclose(law.sum(axis=1), 1, rtol=0, atol=1e-12)
+
+
+def test_a_batch_is_its_rows() -> None:
+    """Plans of many problems at once, of numpy as of torch, are the plans of each."""
+    rng = np.random.default_rng()
+    target, drafts = rng.dirichlet(np.ones(6), size=40), rng.dirichlet(np.ones(6), size=(40, 3))
+    for planner, draft in ((independent, drafts), (two_distinct, drafts[:, 0].copy())):
+        batch = planner(target, draft).law
+        np.testing.assert_allclose(planner(torch.tensor(target), torch.tensor(draft)).law.numpy(), batch, atol=1e-14)
+        for row in range(40):
+            np.testing.assert_allclose(planner(target[row], draft[row]).law, batch[row], rtol=0, atol=1e-14)

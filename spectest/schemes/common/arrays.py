@@ -43,16 +43,18 @@ def positions(array: Array) -> Array:
 
 
 def add(array: Array, index: Array, values: Array) -> Array:
-    """Add `values` to array[..., index] along the last axis, repeated indices adding up; return `array`.
+    """Return `array` with `values` added to array[..., index] along the last axis, repeated indices adding up.
 
     Args:
-        array: (..., V), or (..., n, V).
-        index: (..., K), the same for all n; of numpy, (K,).
+        array: (..., V), or (..., n, V); written to.
+        index: (..., K), the same for all n.
         values: (..., K), or (..., n, K).
     """
-    if isinstance(array, np.ndarray):
-        np.add.at(array.T, index, values.T)
-        return array
     if index.ndim < values.ndim:
-        index = index.unsqueeze(-2)
-    return array.scatter_add_(-1, index.expand(values.shape), values)
+        index = index[..., None, :]
+    if not isinstance(array, np.ndarray):
+        return array.scatter_add_(-1, index.expand(values.shape), values)
+    rows = array.reshape(-1, array.shape[-1])
+    where = np.broadcast_to(index, values.shape).reshape(len(rows), -1)
+    np.add.at(rows, (np.arange(len(rows))[:, None], where), values.reshape(len(rows), -1))
+    return rows.reshape(array.shape)
