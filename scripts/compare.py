@@ -72,7 +72,7 @@ class Cell:
     scheme: str
     acceptance: float  # mean
     bounded: bool  # whether some acceptance is only known from below
-    gap: float  # mean distance to the optimum of its drafting law
+    gap: float  # mean distance to the optimum of its drafting law; negative where it is not lossless, or by rounding
     deviation: float | None  # largest L1 distance of the output's law from the target, where it has an exact route
     success: float  # share of problems
     milliseconds: float  # median
@@ -146,7 +146,7 @@ def cell(name: str, law: str, made: list[Any], support: int, n: int) -> Cell:
             with contextlib.suppress(ProblemTooLarge):
                 deviations.append(float(np.abs(scheme.output_law(problem) - problem.target).sum()))
         found.append(value)
-        gaps.append(max(0.0, optimum - value))
+        gaps.append(optimum - value)
         successes.append(success)
         times.append(seconds(scheme, problem, seed))
     return Cell(

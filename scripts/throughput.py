@@ -101,7 +101,7 @@ def document(reports: list[dict[str, Any]]) -> str:
         "are softmax of normal logits, on which a single draft is accepted some three times in four (see",
         "`spectest/engine/timing_inputs.py`). `spectest bench pkg.mod:name` measures a selector of yours the same way.",
         "",
-        f"Written by `python scripts/throughput.py` on {datetime.now(UTC).date()}.",
+        f"Written by `{' '.join(['python scripts/throughput.py', *sys.argv[1:]])}` on {datetime.now(UTC).date()}.",
         "",
     ]
     for name, mine in machines.items():

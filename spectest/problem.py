@@ -79,7 +79,7 @@ def as_law(values: ArrayLike, *, name: str) -> NDArray[np.float64]:
         numeric = raw.dtype.kind in "fiubO"  # text that reads as numbers, complex numbers and dates are not laws
         law = np.array(raw if numeric else np.nan, dtype=np.float64)
     except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: a tensor that requires grad
-        msg = f"`{name}` must be an array of numbers, got {type(values).__name__}: {error}"
+        msg = f"`{name}` must be an array of numbers, got {type(values).__name__} that numpy does not take: {error}"
         raise InvalidProblem(msg) from error
     if not numeric:
         msg = f"`{name}` must be an array of real numbers, got dtype {raw.dtype}"

@@ -52,5 +52,5 @@ class DraftingLaw(Protocol):
         ...
 
     def inclusion(self, problem: Problem) -> NDArray[np.float64]:
-        """Return P(x is among the drafts) for each token, (V,), or an upper bound on it."""
+        """Return P(x is among the drafts) for each token, (V,)."""
         ...

@@ -50,7 +50,7 @@ class Budget:
         if self.cuts < 0 or self.work < 0:
             msg = (
                 f"the optimum could not be certified within {MOST_CUTS} passes over the tokens and {MOST_WORK:g} "
-                "numbers read; `spectest.optimum.bound` gives an upper bound"
+                "numbers read: p is too nearly one of the drafters' laws; `spectest.optimum.bound` gives an upper bound"
             )
             raise ProblemTooLarge(msg)
 

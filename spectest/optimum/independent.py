@@ -188,14 +188,15 @@ class _Search:
         return floor, kept
 
 
-def independent(problem: Problem) -> Optimum:
+def independent(problem: Problem, passes: int = MOST_CUTS) -> Optimum:
     """Return the optimum for n independent drafts from different drafters, certified to 1e-13, at any V.
 
     Args:
         problem: an `independent` problem of n >= 2 drafts.
+        passes: over the tokens, that may be made.
 
     Raises:
-        ProblemTooLarge: 10,000 passes over the tokens, or 4e9 numbers read, do not certify it.
+        ProblemTooLarge: so many passes, or 4e9 numbers read, do not certify it.
 
     Example:
         >>> from spectest.problem import Problem
@@ -203,7 +204,7 @@ def independent(problem: Problem) -> Optimum:
         >>> found.value, found.subset.tolist(), found.method
         (0.875, [False, True], 'branch and bound')
     """
-    budget = Budget(MOST_CUTS, MOST_WORK)
+    budget = Budget(passes, MOST_WORK)
     nothing = np.zeros(problem.vocab_size, dtype=np.bool_)
     best, subset = 0.0, nothing
     open_ = [(-np.inf, nothing, ~nothing)]  # bound, tokens in H, tokens it may have

@@ -5,9 +5,7 @@ The floor for every other scheme: lossless by construction, and it accepts only 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from spectest import drafting
 from spectest.declaration import selector
@@ -15,14 +13,11 @@ from spectest.problem import DRAFTING
 from spectest.schemes.base import Scheme
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from numpy.typing import NDArray
 
-    from spectest.drafting import JointLaw
     from spectest.problem import Problem
-
-#: Laws whose `inclusion` is exact; elsewhere it may be an upper bound, and the drafts are enumerated.
-_EXACT_INCLUSION: Final = frozenset({"with_replacement", "without_replacement", "independent", "greedy", "hub"})
 
 
 @selector(broadcast=True, scheme="target_only")
@@ -53,9 +48,7 @@ class TargetOnly(Scheme):
     def acceptance(self, problem: Problem) -> float:
         """Return sum p(x) P(x is among the drafts)."""
         law = drafting.get(self._checked(problem).drafting)
-        if problem.drafting in _EXACT_INCLUSION:
-            return float(problem.target @ law.inclusion(problem))
-        return _by_enumeration(problem.target, law.joint_law(problem))
+        return float(problem.target @ law.inclusion(problem))
 
     def output_law(self, problem: Problem) -> NDArray[np.float64]:
         """Return the target, (V,): it is what the scheme draws from."""
@@ -70,14 +63,6 @@ class TargetOnly(Scheme):
     ) -> torch.Tensor:
         """Select one token per row, (B,) int64; see `Scheme.select`."""
         return select(target_probs, draft_probs, draft_token_ids, generator)
-
-
-def _by_enumeration(target: NDArray[np.float64], law: JointLaw) -> float:
-    """Return sum over tuples of mass times the target mass of their distinct tokens."""
-    ordered = np.sort(law.tuples, axis=1)
-    distinct = np.ones(ordered.shape, dtype=np.bool_)
-    distinct[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-    return float(law.mass @ np.where(distinct, target[ordered], 0).sum(axis=1))
 
 
 SCHEME = TargetOnly

@@ -125,15 +125,6 @@ def test_single_draft_against_enumeration(case: Instance) -> None:
     np.testing.assert_allclose(scheme.output_law(case.problem), list(map(float, output_law)), rtol=0, atol=CLOSE)
 
 
-def test_target_only_enumerates_where_inclusion_may_be_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("spectest.schemes.target_only._EXACT_INCLUSION", frozenset())
-    for drafting_law in ("with_replacement", "without_replacement"):
-        case = instance(*exact.P6, 3, drafting_law)
-        assert schemes.get("target_only").acceptance(case.problem) == pytest.approx(
-            float(exact.coincidence(case)), abs=CLOSE
-        )
-
-
 def test_two_drafters_against_enumeration() -> None:
     case = Instance(exact.P6[0], (exact.P6[1], exact.SECOND_DRAFTER), "independent")
     output_law, acceptance = exact.rejection(case)
