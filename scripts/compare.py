@@ -42,8 +42,8 @@ PREAMBLE: Final = f"""V = {V:,}. The laws are synthetic (target: Zipf with expon
 drafters: noisy copies with σ = 0.7, cut to their likeliest tokens), so that figures of papers that used language models
 cannot be expected here. Acceptance is exact and by membership, its distance is to the optimum of the scheme's own
 drafting law; `ms` is one position, plan and selection. `global_resolution` has τ = 1e-3; where it fails, its rows are
-those of recursive rejection; its distance may be negative, which no lossless scheme's is. `importance` lets a linear program choose among s = 5 tokens, which is made for laws that
-a few tokens carry."""
+those of recursive rejection; its distance may be negative, which no lossless scheme's is. `importance` lets a linear
+program choose among s = 5 tokens, which is made for laws that a few tokens carry."""
 IID: Final = ("seats", "global_resolution", "importance", "importance, s = 40", "k_seq", "recursive_rejection")
 #: title -> (drafting law of each scheme, numbers of drafts).
 PARTS: Final[dict[str, tuple[dict[str, str], tuple[int, ...]]]] = {
