@@ -161,7 +161,8 @@ def test_defects_fail_the_check_that_is_there_for_them(case: str, name: str) -> 
     function = load(defects.ADDRESSES[name])  # afresh: some keep state
     settings = SMALL
     if check in {"law", "acceptance", "batch", "edge", "support"}:
-        settings = replace(SMALL, delta=0.015, calls=800, small=12_000)
+        # With 800 calls one seed in twenty misses a defect of every eighth row.
+        settings = replace(SMALL, delta=0.015, calls=2400 if check == "batch" else 800, small=12_000)
     cases = [rest] if rest else checks.get(check).cases(settings)
     assert any(verdict(check, one, function, settings).startswith("fail") for one in cases), settings.seed
 
