@@ -9,6 +9,8 @@ from spectest.errors import UsageError
 from spectest.problem import Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     import numpy as np
     import torch
     from numpy.typing import NDArray
@@ -28,6 +30,8 @@ class Scheme(ABC):
 
     name: ClassVar[str]
     laws: ClassVar[tuple[str, ...]]
+    #: law -> the plain function that selects from its drafts; a scheme that has none overrides `select`.
+    selectors: ClassVar[Mapping[str, Callable[..., torch.Tensor]]] = {}
     options: ClassVar[tuple[str, ...]] = ()  # keyword arguments of __init__ besides `drafting`
 
     def __init__(self, *, drafting: str | None = None) -> None:
@@ -53,7 +57,6 @@ class Scheme(ABC):
             ProblemTooLarge: no exact route exists at this size.
         """
 
-    @abstractmethod
     def select(
         self,
         target_probs: torch.Tensor,
@@ -75,6 +78,7 @@ class Scheme(ABC):
         Raises:
             UsageError: shapes, dtypes, devices, ids or row sums that cannot be right.
         """
+        return self.selectors[self.drafting](target_probs, draft_probs, draft_token_ids, generator)
 
     def _law(self, drafting: str) -> str:
         if drafting not in self.laws:

@@ -51,6 +51,7 @@ class Greedy(Scheme):
 
     name = "greedy"
     laws = ("greedy",)
+    selectors = dict.fromkeys(laws, select)
 
     def _laws(self, problem: Problem) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         """Return A, and the law of the last draft."""
@@ -67,16 +68,6 @@ class Greedy(Scheme):
     def output_law(self, problem: Problem) -> NDArray[np.float64]:
         """Return min(p, r) + (1 - sum min(p, r)) norm (p - r)+, (V,), r the law of the last draft."""
         return output_law_independent(problem.target, self._laws(problem)[1][None])
-
-    def select(
-        self,
-        target_probs: torch.Tensor,
-        draft_probs: torch.Tensor,
-        draft_token_ids: torch.Tensor,
-        generator: torch.Generator,
-    ) -> torch.Tensor:
-        """Select one token per row, (B,) int64; see `Scheme.select`."""
-        return select(target_probs, draft_probs, draft_token_ids, generator)
 
 
 SCHEME = Greedy

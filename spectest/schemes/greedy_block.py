@@ -88,6 +88,7 @@ class GreedyBlock(Scheme):
 
     name = "greedy_block"
     laws = ("with_replacement",)
+    selectors = dict.fromkeys(laws, select)
 
     def acceptance(self, problem: Problem) -> float:
         """Return sum min(p, r) plus the residual draws that meet a draft below the one rejected; any V and n."""
@@ -106,16 +107,6 @@ class GreedyBlock(Scheme):
         law = np.empty_like(tokens.draft)
         law[tokens.order] = tokens.draft * _power_sums(tokens.upto, tokens.below, problem.n_drafts)
         return output_law_independent(problem.target, law[None])
-
-    def select(
-        self,
-        target_probs: torch.Tensor,
-        draft_probs: torch.Tensor,
-        draft_token_ids: torch.Tensor,
-        generator: torch.Generator,
-    ) -> torch.Tensor:
-        """Select one token per row, (B,) int64; see `Scheme.select`."""
-        return select(target_probs, draft_probs, draft_token_ids, generator)
 
 
 def _ordered(problem: Problem) -> _Ordered:

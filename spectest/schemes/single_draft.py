@@ -45,6 +45,7 @@ class SingleDraft(Scheme):
 
     name = "single_draft"
     laws = ("with_replacement", "without_replacement", "independent")
+    selectors = dict.fromkeys(laws, select)
 
     def _draft(self, problem: Problem) -> NDArray[np.float64]:
         if self._checked(problem).n_drafts != 1:
@@ -60,16 +61,6 @@ class SingleDraft(Scheme):
     def output_law(self, problem: Problem) -> NDArray[np.float64]:
         """Return min(p, q) + (1 - sum min(p, q)) norm (p - q)+, (V,)."""
         return output_law_independent(problem.target, self._draft(problem)[None])
-
-    def select(
-        self,
-        target_probs: torch.Tensor,
-        draft_probs: torch.Tensor,
-        draft_token_ids: torch.Tensor,
-        generator: torch.Generator,
-    ) -> torch.Tensor:
-        """Select one token per row, (B,) int64; see `Scheme.select`, with n = 1."""
-        return select(target_probs, draft_probs, draft_token_ids, generator)
 
 
 SCHEME = SingleDraft

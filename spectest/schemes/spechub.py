@@ -100,6 +100,7 @@ class SpecHub(Scheme):
 
     name = "spechub"
     laws = ("hub",)
+    selectors = dict.fromkeys(laws, select)
 
     def acceptance(self, problem: Problem) -> float:
         """Return the mass placed on drafts, step by step: p_a + sum over i != a of min(p_i, q_i / q(V - a))."""
@@ -130,16 +131,6 @@ class SpecHub(Scheme):
         placed[hub] = hub_on_first + hub_on_last
         rejected = (first_left - hub_on_first) + (last_left - hub_on_last)
         return placed, np.maximum(target - placed, 0.0), rejected.item()
-
-    def select(
-        self,
-        target_probs: torch.Tensor,
-        draft_probs: torch.Tensor,
-        draft_token_ids: torch.Tensor,
-        generator: torch.Generator,
-    ) -> torch.Tensor:
-        """Select one token per row, (B,) int64; see `Scheme.select`, with the two drafts of a hub pair."""
-        return select(target_probs, draft_probs, draft_token_ids, generator)
 
 
 SCHEME = SpecHub

@@ -44,6 +44,7 @@ class TargetOnly(Scheme):
 
     name = "target_only"
     laws = tuple(DRAFTING)
+    selectors = dict.fromkeys(laws, select)
 
     def acceptance(self, problem: Problem) -> float:
         """Return sum p(x) P(x is among the drafts)."""
@@ -53,16 +54,6 @@ class TargetOnly(Scheme):
     def output_law(self, problem: Problem) -> NDArray[np.float64]:
         """Return the target, (V,): it is what the scheme draws from."""
         return self._checked(problem).target.copy()
-
-    def select(
-        self,
-        target_probs: torch.Tensor,
-        draft_probs: torch.Tensor,
-        draft_token_ids: torch.Tensor,
-        generator: torch.Generator,
-    ) -> torch.Tensor:
-        """Select one token per row, (B,) int64; see `Scheme.select`."""
-        return select(target_probs, draft_probs, draft_token_ids, generator)
 
 
 SCHEME = TargetOnly

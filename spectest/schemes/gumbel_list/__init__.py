@@ -14,7 +14,7 @@ when the draft arrives.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar
 
 from spectest.declaration import selector
 from spectest.schemes.base import Scheme
@@ -66,8 +66,6 @@ def _select(
 #: `module:select` is the selector of a scheme's first law.
 select = with_replacement
 
-_SELECT: Final = {"with_replacement": with_replacement, "independent": independent}
-
 
 class GumbelList(Scheme):
     """The first arrival over n coupled races.
@@ -82,7 +80,8 @@ class GumbelList(Scheme):
     """
 
     name = "gumbel_list"
-    laws = tuple(_SELECT)
+    selectors: ClassVar = {"with_replacement": with_replacement, "independent": independent}
+    laws = tuple(selectors)
 
     def acceptance(self, problem: Problem) -> float:
         """Return P(the first arrival is the draft of a sheet): an integral over the clock, to 1e-14; any V and n."""
@@ -92,16 +91,6 @@ class GumbelList(Scheme):
         """Return the law of the first arrival, (V,): that among the drafts plus that beside them, both integrated."""
         parts = gumbel_exact.integrate(self._checked(problem))
         return parts.among + parts.beside
-
-    def select(
-        self,
-        target_probs: torch.Tensor,
-        draft_probs: torch.Tensor,
-        draft_token_ids: torch.Tensor,
-        generator: torch.Generator,
-    ) -> torch.Tensor:
-        """Select one token per row, (B,) int64, from drafts of the law `drafting`; see `Scheme.select`."""
-        return _SELECT[self.drafting](target_probs, draft_probs, draft_token_ids, generator)
 
 
 SCHEME = GumbelList

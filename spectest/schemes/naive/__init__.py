@@ -49,6 +49,7 @@ class Naive(Scheme):
 
     name = "naive"
     laws = ("with_replacement", "without_replacement", "independent")
+    selectors = dict.fromkeys(laws, select)
 
     def acceptance(self, problem: Problem) -> float:
         """Return sum min(p, q_1) + sum (p - q_1)+(y) P(y is among the other drafts), given that the first is rejected.
@@ -68,16 +69,6 @@ class Naive(Scheme):
     def output_law(self, problem: Problem) -> NDArray[np.float64]:
         """Return min(p, q_1) + (1 - sum min(p, q_1)) norm (p - q_1)+, (V,)."""
         return output_law_independent(problem.target, self._checked(problem).draft_rows[:1])
-
-    def select(
-        self,
-        target_probs: torch.Tensor,
-        draft_probs: torch.Tensor,
-        draft_token_ids: torch.Tensor,
-        generator: torch.Generator,
-    ) -> torch.Tensor:
-        """Select one token per row, (B,) int64; see `Scheme.select`."""
-        return select(target_probs, draft_probs, draft_token_ids, generator)
 
 
 SCHEME = Naive

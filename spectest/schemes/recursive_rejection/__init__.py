@@ -8,7 +8,7 @@ each with its own q; the acceptance depends on that order.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar
 
 from spectest.declaration import selector
 from spectest.schemes.base import Scheme
@@ -80,12 +80,6 @@ def _independently(
 #: `module:select` is the selector of a scheme's first law.
 select = with_replacement
 
-_SELECT: Final = {
-    "with_replacement": with_replacement,
-    "without_replacement": without_replacement,
-    "independent": independent,
-}
-
 
 class RecursiveRejection(Scheme):
     """Recursive rejection sampling, in the given order of the drafts.
@@ -101,7 +95,12 @@ class RecursiveRejection(Scheme):
     """
 
     name = "recursive_rejection"
-    laws = tuple(_SELECT)
+    selectors: ClassVar = {
+        "with_replacement": with_replacement,
+        "without_replacement": without_replacement,
+        "independent": independent,
+    }
+    laws = tuple(selectors)
 
     def acceptance(self, problem: Problem) -> float:
         """Return P(output is among the drafts): any V, but without replacement at most 4e6 rejected prefixes."""
@@ -114,16 +113,6 @@ class RecursiveRejection(Scheme):
         if self._checked(problem).drafting == "without_replacement":
             return rejection_exact.output_law_distinct(problem.target, problem.draft, problem.n_drafts)
         return rejection_exact.output_law_independent(problem.target, problem.draft_rows)
-
-    def select(
-        self,
-        target_probs: torch.Tensor,
-        draft_probs: torch.Tensor,
-        draft_token_ids: torch.Tensor,
-        generator: torch.Generator,
-    ) -> torch.Tensor:
-        """Select one token per row, (B,) int64, from drafts of the law `drafting`; see `Scheme.select`."""
-        return _SELECT[self.drafting](target_probs, draft_probs, draft_token_ids, generator)
 
 
 SCHEME = RecursiveRejection

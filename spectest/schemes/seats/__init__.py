@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
@@ -87,12 +87,6 @@ def without_replacement(
 #: `module:select` is the selector of a scheme's first law.
 select = with_replacement
 
-_SELECT: Final = {
-    "with_replacement": with_replacement,
-    "independent": independent,
-    "without_replacement": without_replacement,
-}
-
 
 @dataclass(frozen=True, eq=False)
 class WinnerLaw:
@@ -133,7 +127,12 @@ class Seats(Scheme):
     """
 
     name = "seats"
-    laws = tuple(_SELECT)
+    selectors: ClassVar = {
+        "with_replacement": with_replacement,
+        "independent": independent,
+        "without_replacement": without_replacement,
+    }
+    laws = tuple(selectors)
 
     def acceptance(self, problem: Problem) -> float:
         """Return P(output is among the drafts): any V where the optimum is attained, elsewhere V in the thousands.
@@ -179,16 +178,6 @@ class Seats(Scheme):
         law[support.ids] = planned.law[:-1]
         guaranteed = float(np.minimum(problem.target, law).sum())
         return WinnerLaw(law, guaranteed, optimum.bound(problem))
-
-    def select(
-        self,
-        target_probs: torch.Tensor,
-        draft_probs: torch.Tensor,
-        draft_token_ids: torch.Tensor,
-        generator: torch.Generator,
-    ) -> torch.Tensor:
-        """Select one token per row, (B,) int64, from drafts of the law `drafting`; see `Scheme.select`."""
-        return _SELECT[self.drafting](target_probs, draft_probs, draft_token_ids, generator)
 
     def _planned(self, problem: Problem) -> tuple[Support, seats_plan.Seats | seats_chain.Chain]:
         """Return the problem on the tokens that can be drafted, and its seats."""
