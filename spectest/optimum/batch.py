@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 import numpy as np
 
 from spectest.errors import InvalidProblem
-from spectest.problem import as_law, drafting_rule
+from spectest.optimum.solve import solve
+from spectest.problem import Problem, as_law, drafting_rule
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -22,7 +23,7 @@ Array: TypeAlias = Any
 _ROUNDING: Final = 2.0**-50
 _TOLERANCES: Final = {8: 1e-6, 4: 1e-3}  # of a sum, by bytes of the dtype: as `spectest.problem.as_law`
 _COARSE: Final = 2e-2
-_LAWS: Final = ("with_replacement", "greedy", "hub")
+_VECTORISED: Final = ("with_replacement", "greedy", "hub")
 
 
 class Optima(NamedTuple):
@@ -33,37 +34,45 @@ class Optima(NamedTuple):
 
 
 def batched(target: Array, draft: Array, n_drafts: int, drafting: str = "with_replacement") -> Optima:
-    """Return the exact optimum of every row of a batch, without a loop over rows; see `optimal_acceptance`.
+    """Return the exact optimum of every row of a batch; see `optimal_acceptance`.
 
-    For many rows of few tokens, and for tensors on an accelerator. On a CPU, above some ten thousand tokens, rows one
-    at a time are faster: they stay in cache.
+    With replacement, greedy and hub go without a loop over rows, on the device of the laws: for many rows of few
+    tokens, and for tensors on an accelerator. On a CPU, above some ten thousand tokens, rows one at a time are faster:
+    they stay in cache. The other laws have no closed form, but a quadrature or a search that ends at another step for
+    every row: they go row by row, on the CPU.
 
     Args:
         target: target probabilities p, (B, V): a numpy array, or a torch tensor on any device.
-        draft: draft probabilities q, (B, V), of the same library and device.
+        draft: draft probabilities q, (B, V), or (B, n, V) for `independent`, of the same library and device.
         n_drafts: how many drafts are drawn in every row.
-        drafting: with_replacement, greedy or hub; any law where `n_drafts` is 1.
+        drafting: the drafting law.
 
     Returns:
         Values (B,) in float64 and subsets (B, V), on the device of `target`. Each value is 1 + p(H) - Q(H).
 
     Raises:
-        InvalidProblem: the rows are not problems, or this law has no batched optimum; `solve` has one row's.
+        InvalidProblem: the rows are not problems.
+        ProblemTooLarge: a row has no exact route at its size, as in `solve`.
 
     Example:
         >>> optima = batched(np.array([[0.75, 0.25], [0.5, 0.5]]), np.array([[0.25, 0.75], [0.5, 0.5]]), 2)
         >>> optima.values.tolist(), optima.subsets.tolist()
         ([0.6875, 1.0], [[False, True], [False, False]])
     """
-    library, p = _laws(target, "target")
-    other, q = _laws(draft, "draft")
-    if library is not other or p.shape != q.shape or p.device != q.device:
+    library, p = _laws(target, "target", ("B", "V"))
+    several = drafting == "independent" and not (n_drafts == 1 and draft.ndim == p.ndim)
+    other, q = _laws(draft, "draft", ("B", "n", "V") if several else ("B", "V"))
+    if library is not other or (len(p), p.shape[-1]) != (len(q), q.shape[-1]) or p.device != q.device:
         msg = (
-            "`target` and `draft` must be of one shape, library and device, "
+            "`target` and `draft` must agree in B, V, library and device, "
             f"got {tuple(p.shape)} {library.__name__} {p.device} and {tuple(q.shape)} {other.__name__} {q.device}"
         )
         raise InvalidProblem(msg)
     _check_drafts(q, n_drafts, drafting)
+    if n_drafts == 1:
+        q = q.reshape(p.shape)  # (B, 1, V) of one drafter
+    elif drafting not in _VECTORISED:
+        return _row_by_row(library, p, q, n_drafts, drafting)
     with np.errstate(over="ignore"):  # p/q = inf where q is subnormal: such tokens weigh nothing in Q
         iid = drafting == "with_replacement" and n_drafts > 1
         values, subsets = (_iid if iid else _greedy)(library, p, q, n_drafts)
@@ -71,13 +80,24 @@ def batched(target: Array, draft: Array, n_drafts: int, drafting: str = "with_re
     return Optima(library.where(certain, 1.0, values), subsets & ~certain[:, None])
 
 
-def _laws(values: Array, name: str) -> tuple[ModuleType, Array]:
-    """Return the library of an array of laws (B, V), and the laws in float64, renormalised."""
-    if type(values).__module__.partition(".")[0] != "torch":
-        law = as_law(values, name=name)
-        return np, _rows(law, name)
-    law = _rows(values, name).double()
-    totals = law.sum(1, keepdims=True)
+def _row_by_row(library: ModuleType, p: Array, q: Array, n_drafts: int, drafting: str) -> Optima:
+    here = (np.asarray(laws if library is np else laws.cpu()) for laws in (p, q))
+    optima = [solve(Problem(target, draft, n_drafts, drafting)) for target, draft in zip(*here, strict=True)]
+    values, subsets = np.array([optimum.value for optimum in optima]), np.array([optimum.subset for optimum in optima])
+    return Optima(library.asarray(values, device=p.device), library.asarray(subsets, device=p.device))
+
+
+def _laws(values: Array, name: str, axes: tuple[str, ...]) -> tuple[ModuleType, Array]:
+    """Return the library of an array of laws of these axes, and the laws in float64, renormalised."""
+    is_torch = type(values).__module__.partition(".")[0] == "torch"
+    law: Array = values if is_torch else as_law(values, name=name)
+    if law.ndim != len(axes) or 0 in law.shape:
+        msg = f"`{name}` must have shape ({', '.join(axes)}), each at least 1, got {tuple(law.shape)}"
+        raise InvalidProblem(msg)
+    if not is_torch:
+        return np, law
+    law = law.double()
+    totals = law.sum(-1, keepdims=True)
     tolerance = _TOLERANCES.get(values.dtype.itemsize, _COARSE)
     if not bool(((law >= 0).all() & ((totals - 1).abs() <= tolerance).all()).item()):
         msg = f"`{name}` must hold laws: finite, not negative, every row summing to 1"
@@ -86,25 +106,18 @@ def _laws(values: Array, name: str) -> tuple[ModuleType, Array]:
     return library, law / library.where((totals - 1).abs() <= _ROUNDING, 1.0, totals)
 
 
-def _rows(values: Array, name: str) -> Array:
-    if values.ndim != 2 or 0 in values.shape:  # noqa: PLR2004 (rows of laws)
-        msg = f"`{name}` must have shape (B, V), both at least 1, got {tuple(values.shape)}"
-        raise InvalidProblem(msg)
-    return values
-
-
 def _check_drafts(draft: Array, n_drafts: object, drafting: str) -> None:
     rule = drafting_rule(drafting)
     if isinstance(n_drafts, bool) or not isinstance(n_drafts, int) or n_drafts < 1:
         msg = f"`n_drafts` must be an integer of at least 1, got {n_drafts!r}"
         raise InvalidProblem(msg)
-    if drafting not in _LAWS and n_drafts > 1:
-        msg = f"`drafting` must be one of {', '.join(_LAWS)} for several drafts in a batch, got {drafting!r}"
+    if drafting == "independent" and draft.ndim == 3 and draft.shape[1] != n_drafts:  # noqa: PLR2004 (B, n, V)
+        msg = f"`draft` must have one row per drafter, (B, {n_drafts}, V), got {tuple(draft.shape)}"
         raise InvalidProblem(msg)
     if rule.fixed_drafts not in {None, n_drafts}:
         msg = f"`n_drafts` must be {rule.fixed_drafts} for {drafting}, got {n_drafts}"
         raise InvalidProblem(msg)
-    if rule.distinct and n_drafts > (support := int((draft > 0).sum(1).min())):
+    if rule.distinct and n_drafts > (support := int((draft > 0).sum(-1).min())):
         msg = (
             f"`n_drafts` must not exceed the support of any row of `draft` for {drafting}: got {n_drafts} of {support}"
         )

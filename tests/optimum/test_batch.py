@@ -18,7 +18,7 @@ from tests.optimum.independent import simplex
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LAWS = ("with_replacement", "greedy", "hub")
+LAWS = ("with_replacement", "greedy", "hub")  # without a loop over rows
 
 
 def same_as_one_at_a_time(target: np.ndarray, draft: np.ndarray, n: int, law: str, device: str = "cpu") -> None:
@@ -68,6 +68,20 @@ def test_large_vocabularies(law: str, vocab: int) -> None:
     target, draft = (laws / laws.sum(axis=1, keepdims=True) for laws in (target, draft))
     for n in (2,) if law == "hub" else (1, 2, 5):
         same_as_one_at_a_time(target, draft, n, law)
+
+
+@pytest.mark.parametrize("law", ["without_replacement", "independent"])
+def test_laws_without_a_closed_form_go_row_by_row(law: str) -> None:
+    rng = np.random.default_rng()
+    for vocab, n in [(3, 2), (6, 3), (40, 2)]:
+        target, draft = rng.dirichlet(np.ones(vocab), size=4), rng.dirichlet(np.ones(vocab), size=(4, n))
+        same_as_one_at_a_time(target, draft if law == "independent" else draft[:, 0], n, law)
+
+
+def test_one_drafter_may_have_an_axis_of_its_own() -> None:
+    target, draft = np.random.default_rng().dirichlet(np.ones(7), size=(2, 3))
+    flat, axis = (batched(target, q, 1, "independent").values for q in (draft, draft[:, None]))
+    np.testing.assert_array_equal(flat, axis)
 
 
 @pytest.mark.cuda
@@ -131,11 +145,12 @@ LIBRARIES: tuple[Callable[[Any], Any], ...] = (np.array, torch.tensor)
         ((HALF, [[0.5, 0.6], [0.5, 0.5]], 2), "`draft` must"),
         ((HALF, [[0.5, 0.5], [-0.5, 1.5]], 2), "`draft` must"),
         ((HALF, [[0.5, 0.5], [float("nan"), 0.5]], 2), "`draft` must"),
-        ((HALF, [[0.5, 0.5]], 2), "of one shape, library and device"),
+        ((HALF, [[0.5, 0.5]], 2), "must agree in B, V, library and device"),
         ((HALF, HALF, 0), "`n_drafts` must be an integer of at least 1"),
         ((HALF, HALF, 1.5), "`n_drafts` must be an integer of at least 1"),
         ((HALF, HALF, 2, "sideways"), "`drafting` must be one of"),
-        ((HALF, HALF, 2, "independent"), "`drafting` must be one of with_replacement, greedy, hub for several drafts"),
+        ((HALF, HALF, 2, "independent"), r"`draft` must have shape \(B, n, V\)"),
+        ((HALF, [HALF, HALF], 3, "independent"), r"one row per drafter, \(B, 3, V\)"),
         ((HALF, HALF, 1, "hub"), "`n_drafts` must be 2 for hub, got 1"),
         ((HALF, HALF, 3, "greedy"), "`n_drafts` must not exceed the support of any row"),
     ],
