@@ -106,15 +106,16 @@ class Context:
         """Return problems as the selector meets them, in its own precision."""
         return tuple(prepare(problem, self.declaration.dtype) for problem in problems)
 
-    def sample(self, experiment: Experiment) -> Tally:
-        """Run an experiment within what is left of the case's time."""
+    def sample(self, experiment: Experiment, part: tuple[int, int] | None = None) -> Tally:
+        """Run an experiment within what is left of the case's time; it may be one part: (drawn before, in all)."""
+        before, total = part or (0, experiment.samples)
         left = None if self._deadline is None else max(0.05, self._deadline - time.monotonic())
         free = experiment.pattern is None and experiment.rows is None
         experiment = replace(experiment, seconds=left, cap=self.cap if free else None)
 
         def report(samples: int) -> None:
             if self.progress is not None:
-                self.progress(samples, experiment.samples)
+                self.progress(before + samples, total)
 
         tally = self.session.sample(experiment, report)
         if free:

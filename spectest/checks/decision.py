@@ -1,7 +1,9 @@
-"""The decision every statistical check shares: several tests, fresh-seed stages, one share of α."""
+"""The decision every statistical check shares: several tests, early stopping, fresh-seed stages, one share of α."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable  # noqa: TC003 (a field's type)
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -9,7 +11,7 @@ from spectest.checks.result import CaseResult
 from spectest.stats import stages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from spectest.checks.base import Context
     from spectest.checks.result import AcceptanceResult, Verdict
@@ -77,21 +79,42 @@ class Decision:
         )
 
 
+@dataclass(frozen=True)
+class Early:
+    """Evidence that may be read at any time: a first sample may end as soon as it says enough (`stats.evidence`).
+
+    Args:
+        level: its part of α.
+        evidence: log E of a tally.
+    """
+
+    level: float
+    evidence: Callable[[Tally], float]
+
+    def enough(self, tally: Tally) -> bool:
+        """Return whether the tally contradicts the hypothesis, whenever it is read."""
+        return self.evidence(tally) >= math.log(1 / self.level)
+
+
 def decide(
     alpha: float,
     tests: Mapping[str, Callable[[Tally, float], StageTest]],
     draw: Callable[[int, float], Tally],
+    early: Early | None = None,
 ) -> Decision:
     """Test every hypothesis at α/m, half of it at once and half by fresh-seed stages.
 
     A test is rejected if its first p-value is at most α/2m, so that a flagrant defect costs one sample; or if every
     stage rejects it, the levels of the stages multiplying to α/2m. Together at most α/m, m the number of tests.
+    With `early`, the first sample may have ended when that was enough, and α is what its level leaves.
 
     Args:
-        alpha: total false-alarm rate of all `tests`.
+        alpha: total false-alarm rate of all `tests` and of `early`.
         tests: name -> test of a tally at a level.
         draw: (stage, level of one test) -> a fresh tally, stages counted from 0.
+        early: how the first sample is read while it is drawn.
     """
+    alpha = tests_alpha(alpha, early)
     share = alpha / len(tests) / 2
     standing = dict(tests)
     tallies: list[Tally] = []
@@ -104,6 +127,10 @@ def decide(
         for name, result in results.items():
             p_values[name] *= result.p_value
             final[name] = result
+        if stage == 0 and early is not None and early.enough(tally):
+            worst = min(results, key=lambda name: results[name].p_value)
+            p_value = math.exp(-early.evidence(tally))
+            return Decision((worst,), worst, p_value, results[worst], tally.samples, (tally,))
         flagrant = {name: tests[name] for name, result in results.items() if stage == 0 and result.p_value <= share}
         standing = flagrant or {name: tests[name] for name, result in results.items() if result.rejected}
         if flagrant or not standing:
@@ -114,6 +141,11 @@ def decide(
     worst = min(rejected or tests, key=p_values.__getitem__)
     samples = sum(tally.samples for tally in tallies)
     return Decision(rejected, worst, p_values[worst], final[worst], samples, tuple(tallies))
+
+
+def tests_alpha(alpha: float, early: Early | None) -> float:
+    """Return what is left of α for the tests beside `early`."""
+    return alpha if early is None else alpha - early.level
 
 
 def stage_levels(alpha: float, tests: int) -> tuple[float, ...]:

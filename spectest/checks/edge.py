@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spectest.checks.judging import judge_law
+from spectest.checks.judging import judge_law, sample_law
 from spectest.checks.laws import law_samples
 from spectest.checks.problems import FULL_SIZE_EDGES, NEED_SEVERAL_DRAFTS, edge_names, edge_problem
-from spectest.engine import Experiment
 
 if TYPE_CHECKING:
     from spectest.checks.base import Context, Settings
@@ -45,6 +44,6 @@ class Edge:
             samples = context.settings.small
             if case in FULL_SIZE_EDGES:
                 samples = law_samples(prepared.problem, context.settings, stage, context.declaration.tolerance)
-            return context.sample(Experiment((prepared,), samples, context.seed(self.name, case, stage)))
+            return sample_law(context, prepared, samples, (self.name, case), stage)
 
         return judge_law(context, (self.name, case), prepared, draw)

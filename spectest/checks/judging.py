@@ -6,9 +6,17 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from spectest.checks.decision import decide, stage_levels
+from spectest.checks.decision import Early, decide, stage_levels, tests_alpha
 from spectest.checks.laws import FULL, LawTests, law_delta, law_tests
-from spectest.stats import chi_squared_detectable, chi_squared_test, merge, total_variation_interval, worst_cells
+from spectest.engine import Experiment
+from spectest.stats import (
+    chi_squared_detectable,
+    chi_squared_test,
+    evidence,
+    merge,
+    total_variation_interval,
+    worst_cells,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,6 +31,10 @@ if TYPE_CHECKING:
     Draw = Callable[[int, float], Tally]
     Test = Callable[[Tally, float], StageTest]
 
+#: The part of the run's α that each case of one problem's law gives to early stopping: cases are far fewer than 1/it.
+_EARLY: Final = 1e-4
+#: Samples before the first look at the evidence; every later one doubles them.
+_FIRST_LOOK: Final = 1_024
 _CONFIDENCE: Final = 0.999
 _SHOWN: Final = 5
 _SMALLEST: Final = 1e-300
@@ -35,21 +47,16 @@ def judge_law(
 
     `binding`: the tier promises δ, so a sample too small for it is inconclusive.
     """
-    settings, declaration = context.settings, context.declaration
+    settings, tolerance = context.settings, context.declaration.tolerance
     tests = law_tests(prepared.problem)
+    early = early_stop(context, tests)
 
     def tester(which: str) -> Test:
-        probabilities = tests.probabilities(which)
+        return lambda tally, level: tests.test(which, tally.counts[0], level, tolerance)
 
-        def test(tally: Tally, level: float) -> StageTest:
-            counts = merge(tally.counts[0], tests.maps[which])
-            return chi_squared_test(counts, probabilities, alpha=level, tolerance=declaration.tolerance)
-
-        return test
-
-    decision = decide(context.alpha, {which: tester(which) for which in tests.maps}, draw)
+    decision = decide(context.alpha, {which: tester(which) for which in tests.names}, draw, early)
     first = decision.tallies[0]
-    delta = law_delta(tests, decision, settings, context.alpha, declaration.tolerance)
+    delta = law_delta(tests, decision, settings, tests_alpha(context.alpha, early), tolerance)
     found: tuple[Verdict, str] = "pass", f"{first.samples:,} samples follow the target; {delta:.3g} would show"
     if decision.rejected:
         found = _failed(context, explain(tests, decision, _counts(decision, 0)))
@@ -57,6 +64,37 @@ def judge_law(
         reached = f"only {first.samples:,} samples in the time given: a deviation of {delta:.3g} would show"
         found = "inconclusive", f"{reached}, one of {settings.delta:g} might not"
     return decision.result(context, name, found, delta=delta)
+
+
+def early_stop(context: Context, tests: LawTests) -> Early | None:
+    """Return how a sample of one problem's law is read while it is drawn, the same for every case that reads it.
+
+    None with a tolerance: the evidence is against the exact law.
+    """
+    if context.declaration.tolerance:
+        return None
+
+    def found(tally: Tally) -> float:
+        return evidence(tally.counts[0], tests.problem.target, tests.maps)
+
+    return Early(_EARLY * context.settings.alpha, found)
+
+
+def sample_law(context: Context, prepared: Prepared, samples: int, labels: tuple[str | int, ...], stage: int) -> Tally:
+    """Draw a stage's sample of one problem, the first in growing parts, until the evidence is enough."""
+    early = early_stop(context, law_tests(prepared.problem)) if stage == 0 else None
+    if early is None:
+        return context.sample(Experiment((prepared,), samples, context.seed(*labels, stage)))
+    tally, part = None, 0
+    while tally is None or tally.samples < samples:
+        done = tally.samples if tally is not None else 0
+        wanted = min(samples - done, max(_FIRST_LOOK, done))
+        seed = context.seed(*labels, stage, part)
+        drawn = context.sample(Experiment((prepared,), wanted, seed), (done, samples))
+        tally, part = drawn if tally is None else tally.merge(drawn), part + 1
+        if drawn.samples < wanted or early.enough(tally):  # its time is over, or it need not go on
+            break
+    return tally
 
 
 def judge_groups(
@@ -90,7 +128,7 @@ def judge_groups(
     found: tuple[Verdict, str] = "pass", said
     if decision.rejected:
         group = names.index(decision.worst)
-        tests = LawTests(prepared[group].problem, {decision.worst: np.arange(first.counts.shape[1])}, ())
+        tests = LawTests(prepared[group].problem, {FULL: np.arange(first.counts.shape[1])}, ())
         found = _failed(context, f"{decision.worst}: {explain(tests, decision, _counts(decision, group))}")
     return decision.result(context, name, found, delta=delta)
 
@@ -98,14 +136,15 @@ def judge_groups(
 def explain(tests: LawTests, decision: Decision, counts: NDArray[np.int64]) -> str:
     """Say how counts (V,) deviate: the interval of the deviation and the tokens most wrong."""
     problem = tests.problem
-    cells, probabilities = tests.maps[decision.worst], tests.probabilities(decision.worst)
+    where, cells = tests.deviating(decision.worst, decision.final)
+    probabilities = merge(problem.target, cells)
     impossible = np.flatnonzero((problem.target == 0) & (counts > 0))
     lines = []
     if impossible.size:
         token = int(impossible[counts[impossible].argmax()])
         lines.append(f"token {token} has probability 0 and was emitted {counts[token]:,} times")
     estimate, low, high = total_variation_interval(merge(counts, cells), probabilities, confidence=_CONFIDENCE)
-    where = f" ({decision.worst} partition)" if decision.worst != FULL and cells.size > probabilities.size else ""
+    where = f" ({where})" if cells.size > probabilities.size else ""
     lines.append(
         f"total variation {estimate:.4g} in [{low:.3g}, {high:.3g}]{where}, {counts.sum():,} samples, "
         f"p-value {said(decision.p_value)}"

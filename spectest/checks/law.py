@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spectest.checks.judging import judge_law
+from spectest.checks.judging import judge_law, sample_law
 from spectest.checks.laws import law_samples
 from spectest.checks.problems import main_names, main_problem
-from spectest.engine import Experiment
 
 if TYPE_CHECKING:
     from spectest.checks.base import Context, Settings
@@ -27,7 +26,7 @@ def main_tally(case: str, context: Context, stage: int) -> Tally:
 
     def draw() -> Tally:
         samples = law_samples(prepared.problem, context.settings, stage, context.declaration.tolerance)
-        return context.sample(Experiment((prepared,), samples, context.seed("main", case, stage)))
+        return sample_law(context, prepared, samples, ("main", case), stage)
 
     tally = context.shared.get((case, stage), draw)
     context.largest = max(context.largest, tally.rows)

@@ -9,11 +9,14 @@ import numpy as np
 
 from spectest.checks.decision import FIRST_STAGE, stage_levels
 from spectest.stats import (
+    ScanResult,
     UnreachableDeviation,
     chi_squared_detectable,
     chi_squared_samples,
+    chi_squared_test,
     merge,
     partitions,
+    scan_test,
 )
 
 if TYPE_CHECKING:
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from spectest.checks.base import Settings
-    from spectest.checks.decision import Decision
+    from spectest.checks.decision import Decision, StageTest
     from spectest.problem import Problem
 
 #: Above this many tokens the tier's δ is that of a partition (statistical policy).
@@ -31,6 +34,8 @@ _PARTITION_CELLS: Final = 32
 #: A second stage is designed for at most this many tests in a run.
 _TESTS_AT_MOST: Final = 1_000
 FULL: Final = "full table"
+SCAN: Final = "scan"
+TOKENS: Final = "tokens"
 _COARSE: Final = ("rank", "ratio")
 #: Expected counts below which cells are pooled, and the mass of the lightest tail that is tested by itself.
 _POOLED_BELOW: Final = 100.0
@@ -39,19 +44,49 @@ _LIGHTEST_TAIL: Final = 1e-5
 
 @dataclass(frozen=True, eq=False)
 class LawTests:
-    """The tests of one problem: token -> cell maps by name. `binding` names those whose δ the tier promises."""
+    """The tests of one problem: χ² on each of `maps`, token -> cell by name, and two scans.
+
+    `scan` looks at every cell of a partition and at every cut through one, `tokens` at every token by itself.
+    `binding` names those whose δ the tier promises.
+    """
 
     problem: Problem
     maps: Mapping[str, NDArray[np.int64]]
     binding: tuple[str, ...]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every test by name; each gets an equal part of α."""
+        return (*self.maps, *self._scans)
+
+    @property
+    def _scans(self) -> dict[str, dict[str, NDArray[np.int64]]]:
+        parted = {name: cells for name, cells in self.maps.items() if name != FULL}
+        everything = {TOKENS: np.arange(self.problem.vocab_size)}
+        return {SCAN: parted, TOKENS: everything} if parted else {TOKENS: everything}
+
     def probabilities(self, name: str) -> NDArray[np.float64]:
         """Return the target mass of each cell of a map."""
         return merge(self.problem.target, self.maps[name]).astype(np.float64)
 
+    def test(self, name: str, counts: NDArray[np.int64], level: float, tolerance: float = 0.0) -> StageTest:
+        """Test counts of tokens (V,) by the test `name`, at `level`."""
+        if name in self.maps:
+            merged = merge(counts, self.maps[name])
+            return chi_squared_test(merged, self.probabilities(name), alpha=level, tolerance=tolerance)
+        maps = self._scans[name]
+        return scan_test(counts, self.problem.target, maps, alpha=level, tolerance=tolerance)
+
+    def deviating(self, name: str, result: StageTest) -> tuple[str, NDArray[np.int64]]:
+        """Return where a result of the test `name` found its deviation, in words and as a map (V,)."""
+        if isinstance(result, ScanResult) and result.worst is not None:
+            cells = self._scans[name][result.worst.partition]
+            return str(result.worst), result.worst.members(cells).astype(np.int64)
+        return f"{name} partition", self.maps.get(name, np.arange(self.problem.vocab_size))
+
 
 def law_tests(problem: Problem) -> LawTests:
-    """Return the full table and the partitions in which bias of a selector usually lives.
+    """Return the full table, the partitions in which bias of a selector usually lives, and the scans.
 
     Where V is at most 64 the full table is binding; above, it is the partitions by rank and by p/q. The others, some of
     whose cells are tiny on purpose, and the pooled full table ride along.
@@ -70,8 +105,12 @@ def design_level(stage: int, settings: Settings) -> float:
 
 def law_samples(problem: Problem, settings: Settings, stage: int, tolerance: float = 0.0) -> int:
     """Return how many samples a stage needs to find a deviation of δ in every binding test."""
-    tests = law_tests(problem)
-    alpha = design_level(stage, settings) / (1 if stage == 0 else len(tests.maps))
+    return tests_samples(law_tests(problem), settings, stage, tolerance)
+
+
+def tests_samples(tests: LawTests, settings: Settings, stage: int, tolerance: float = 0.0) -> int:
+    """Return how many samples a stage needs to find a deviation of δ in every binding one of `tests`."""
+    alpha = design_level(stage, settings) / (1 if stage == 0 else len(tests.names))
     design = {"delta": settings.delta, "alpha": alpha, "beta": settings.beta / 2, "tolerance": tolerance}
     return max(_samples(tests.probabilities(name), **design) for name in tests.binding)
 
@@ -89,7 +128,7 @@ def _samples(probabilities: NDArray[np.float64], *, delta: float, alpha: float, 
 
 def law_delta(tests: LawTests, decision: Decision, settings: Settings, alpha: float, tolerance: float = 0.0) -> float:
     """Return the deviation that every stage drawn finds with probability 1 − β/2 in the worst binding test."""
-    levels = stage_levels(alpha, len(tests.maps))
+    levels = stage_levels(alpha, len(tests.names))
 
     def one(name: str, samples: int, level: float) -> float:
         probabilities = tests.probabilities(name)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from spectest.checks.base import Context, Settings
-from spectest.checks.judging import judge_law
+from spectest.checks.judging import judge_law, sample_law
 from spectest.checks.laws import law_samples
-from spectest.engine import Experiment, LocalSession
+from spectest.engine import LocalSession
 from spectest.engine.address import resolve
 from spectest.errors import UsageError
 from spectest.problem import Problem
@@ -64,7 +64,7 @@ def assert_lossless(
     def draw(stage: int, level: float) -> Tally:
         del level
         samples = law_samples(prepared.problem, settings, stage, session.loaded.declaration.tolerance)
-        return context.sample(Experiment((prepared,), samples, context.seed("assert_lossless", stage)))
+        return sample_law(context, prepared, samples, ("assert_lossless",), stage)
 
     result = judge_law(context, ("assert_lossless", problem.name), prepared, draw)
     if result.verdict == "fail":

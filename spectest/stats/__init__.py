@@ -23,9 +23,11 @@ from spectest.stats.chi_squared import (
 )
 from spectest.stats.deviation import CellDeviation, TotalVariation, total_variation_interval, worst_cells
 from spectest.stats.dispersion import DispersionResult, dispersion_test
+from spectest.stats.evidence import evidence
 from spectest.stats.independence import IndependenceResult, independence_test
 from spectest.stats.partitions import merge, partitions
 from spectest.stats.pooling import pool
+from spectest.stats.scan import ScanResult, TokenSet, scan_detectable, scan_samples, scan_test
 from spectest.stats.seeds import derive_seed
 from spectest.stats.validation import UnreachableDeviation
 
@@ -36,6 +38,8 @@ __all__ = [
     "DispersionResult",
     "IndependenceResult",
     "Interval",
+    "ScanResult",
+    "TokenSet",
     "TotalVariation",
     "UnreachableDeviation",
     "binomial_detectable",
@@ -47,10 +51,14 @@ __all__ = [
     "chi_squared_test",
     "derive_seed",
     "dispersion_test",
+    "evidence",
     "independence_test",
     "merge",
     "partitions",
     "pool",
+    "scan_detectable",
+    "scan_samples",
+    "scan_test",
     "split_alpha",
     "stages",
     "total_variation_interval",

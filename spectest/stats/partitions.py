@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 _SINGLE_RANKS: Final = 16
 _RATIO_BINS: Final = 16
 _DECADES: Final = 12  # of |p - q|; what is smaller counts as the smallest
-_LANES: Final = 16
+_LANES: Final = 32
+_OCTAVES: Final = 12  # of rank, where it is crossed with something else
+_QUANTILES: Final = (0.1, 0.3, 0.5, 0.7, 0.9)  # of log(p/q) over the tokens, where it is crossed with rank
+_HASHES: Final = 16
+_HASH: Final = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio: Fibonacci hashing
 _BLOCK: Final = 16  # kernels walk the vocabulary in powers of two from here
 _CUTS: Final = (1024, 32)  # where a kernel's last, partial block begins
 _LEAST_CELLS: Final = 4
@@ -36,8 +40,12 @@ def partitions(target: ArrayLike, draft: ArrayLike, *, max_cells: int = 64) -> d
     * `rank`: the likeliest tokens one by one, then ranks in bins of doubling size: temperature, top-k, lenience.
     * `ratio`: log(p/q) in bins of about equal target mass: a wrong acceptance rule.
     * `residual`: decades of |p - q|, apart for p > q and p < q: a wrong, truncated or quantised residual.
+    * `sign rank`: the sign of p - q crossed with octaves of rank: what only accepted, or only recovered tokens suffer.
+    * `ratio rank`: log(p/q) crossed with rank, both coarse: what only small residuals of rare tokens suffer.
     * `ids`: contiguous blocks of ids, the last partial ones apart: a kernel that misses its last block.
-    * `lanes`: id modulo 16: a fault of one vector lane.
+    * `lanes`: id modulo 32: a fault of one vector lane.
+    * `recovered ids`, `recovered lanes`: the same among tokens with p > q alone: those that are recovered.
+    * `hash`: the rarer half of the tokens, by a hash of their id, all others in one cell.
     * `tail 1e-02`, `1e-03`, `1e-05`: the lightest tokens, of that much mass together, against all others: mass smoothed
       onto a tail, or a tail cut off. Two cells are tested exactly, so the tail may be as light as can be.
 
@@ -52,7 +60,7 @@ def partitions(target: ArrayLike, draft: ArrayLike, *, max_cells: int = 64) -> d
     Example:
         >>> maps = partitions([0.4, 0.3, 0.1, 0.1, 0.1], [0.1, 0.3, 0.2, 0.2, 0.2])
         >>> list(maps), maps["ratio"].tolist()
-        (['full', 'ratio'], [2, 1, 0, 0, 0])
+        (['full', 'ratio', 'sign rank', 'recovered ids', 'hash'], [2, 1, 0, 0, 0])
     """
     p = law(target, name="target")
     rows = np.atleast_2d(np.asarray(draft, dtype=np.float64))
@@ -62,13 +70,19 @@ def partitions(target: ArrayLike, draft: ArrayLike, *, max_cells: int = 64) -> d
         raise ValueError(msg)
     most = whole(max_cells, name="max_cells", least=_LEAST_CELLS)
     ids = np.arange(p.size)
+    blocks, lanes = _by_id(p.size, most - 1), ids % min(_LANES, most - 1)
     candidates = {
         "full": ids if p.size <= most else np.zeros_like(ids),
         "rank": _by_rank(p, most),
         "ratio": _by_ratio(p, q, most),
         "residual": _by_residual(p, q, most),
-        "ids": _by_id(p.size, most),
-        "lanes": ids % min(_LANES, most),
+        "sign rank": _by_sign_and_rank(p, q, most),
+        "ratio rank": _by_ratio_and_rank(p, q, most),
+        "ids": blocks,
+        "lanes": lanes,
+        "recovered ids": np.where(p > q, blocks, -1),
+        "recovered lanes": np.where(p > q, lanes, -1),
+        "hash": _by_hash(p, most),
         **{f"tail {mass:.0e}": _by_tail(p, mass) for mass in _TAILS},
     }
     kept: dict[str, NDArray[np.int64]] = {}
@@ -117,21 +131,30 @@ def merge(values: ArrayLike, cells: ArrayLike) -> NDArray[np.int64] | NDArray[np
     return sums
 
 
-def _by_rank(p: NDArray[np.float64], most: int) -> NDArray[np.int64]:
-    """The top tokens singly, then bins of ranks [s, 2s), [2s, 4s), ... for s single ranks."""
+def _ranks(p: NDArray[np.float64]) -> NDArray[np.int64]:
     rank = np.empty(p.size, dtype=np.int64)
     rank[np.argsort(-p, kind="stable")] = np.arange(p.size)
+    return rank
+
+
+def _by_rank(p: NDArray[np.float64], most: int) -> NDArray[np.int64]:
+    """The top tokens singly, then bins of ranks [s, 2s), [2s, 4s), ... for s single ranks."""
+    rank = _ranks(p)
     single = min(_SINGLE_RANKS, most // 2)
     doubling = single + np.floor(np.log2(np.maximum(rank, single) / single)).astype(np.int64)
     return np.minimum(np.where(rank < single, rank, doubling), most - 1)
 
 
-def _by_ratio(p: NDArray[np.float64], q: NDArray[np.float64], most: int) -> NDArray[np.int64]:
-    """Bins of log(p/q) with about equal target mass; equal ratios are never parted."""
+def _log_ratio(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
+    """log(p/q), rounded so that p = q held in another order of operations is still one ratio."""
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(p > 0, np.log(p) - np.log(q), -np.inf)
-    # Rounded, so that p = q held in another order of operations is still one ratio.
-    levels, place = np.unique(np.round(ratio, 9), return_inverse=True)
+    return np.asarray(np.round(ratio, 9), dtype=np.float64)
+
+
+def _by_ratio(p: NDArray[np.float64], q: NDArray[np.float64], most: int) -> NDArray[np.int64]:
+    """Bins of log(p/q) with about equal target mass; equal ratios are never parted."""
+    levels, place = np.unique(_log_ratio(p, q), return_inverse=True)
     mass = np.bincount(place, weights=p, minlength=levels.size)
     middle = np.cumsum(mass) - mass / 2
     bins = min(_RATIO_BINS, most)
@@ -146,6 +169,31 @@ def _by_residual(p: NDArray[np.float64], q: NDArray[np.float64], most: int) -> N
     decade = np.clip(np.floor(-np.log10(size)).astype(np.int64), 0, decades - 1)
     equal = np.abs(difference) <= np.finfo(np.float64).eps * np.maximum(p, q)
     return np.where(equal, decades, np.where(difference > 0, decade, 2 * decades - decade))
+
+
+def _octaves(p: NDArray[np.float64], most: int) -> NDArray[np.int64]:
+    """Ranks 0, 1-2, 3-6, ..., `most` bins of doubling size at most."""
+    return np.minimum(np.floor(np.log2(_ranks(p) + 1)).astype(np.int64), most - 1)
+
+
+def _by_sign_and_rank(p: NDArray[np.float64], q: NDArray[np.float64], most: int) -> NDArray[np.int64]:
+    """Rare to likely among p <= q, then likely to rare among p > q: a cut parts the rare ones of either sign."""
+    octave = _octaves(p, min(_OCTAVES, most // 2))
+    return np.where(p > q, octave, -1 - octave)
+
+
+def _by_ratio_and_rank(p: NDArray[np.float64], q: NDArray[np.float64], most: int) -> NDArray[np.int64]:
+    """Quantiles of log(p/q) within bins of three octaves of rank."""
+    classes = len(_QUANTILES) + 1
+    ratio = _log_ratio(p, q)
+    level = np.searchsorted(np.quantile(ratio[p > 0], _QUANTILES, method="lower"), ratio)
+    return _octaves(p, 3 * max(1, most // classes)) // 3 * min(classes, most) + np.minimum(level, most - 1)
+
+
+def _by_hash(p: NDArray[np.float64], most: int) -> NDArray[np.int64]:
+    bins = np.uint64(min(_HASHES, most - 1))
+    hashed = (np.arange(p.size, dtype=np.uint64) * np.uint64(_HASH)) >> np.uint64(32)
+    return np.where(_ranks(p) < p.size // 2, -1, (hashed % bins).astype(np.int64))
 
 
 def _by_id(vocab_size: int, most: int) -> NDArray[np.int64]:

@@ -48,14 +48,14 @@ def _as_it_is(target: NDArray[np.float64]) -> NDArray[np.float64]:
 class Drawn:
     """A session without a selector: what would come out is drawn from a law, of each problem's target by default.
 
-    `accepting` is the probability that a token is among the drafts; `share` the part of the samples that is drawn.
+    `accepting` is the probability that a token is among the drafts; `most` how many samples there is time for in all.
     """
 
     declaration: Declaration
     generator: np.random.Generator
     law: Callable[[NDArray[np.float64]], NDArray[np.float64]] = _as_it_is
     accepting: float = 0.5
-    share: float = 1.0
+    most: int | None = None
     experiments: int = 0
 
     @property
@@ -72,7 +72,11 @@ class Drawn:
         self.experiments += 1
         target = experiment.problems[0].problem.target
         tally = Tally.empty(1, target.size)
-        counts = self.generator.multinomial(round(experiment.samples * self.share), self.law(target))
+        samples = experiment.samples
+        if self.most is not None:
+            samples = min(samples, self.most)
+            self.most -= samples
+        counts = self.generator.multinomial(samples, self.law(target))
         tally.counts += counts
         tally.accepted += self.generator.binomial(counts, self.accepting)
         tally.calls = 1

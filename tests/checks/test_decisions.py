@@ -16,7 +16,7 @@ from spectest.checks.law import Law
 from spectest.checks.laws import law_samples, law_tests
 from spectest.engine import SelectorRaised, Tally
 from spectest.stats import chi_squared_test
-from tests.checks.bench import SMALL, drawn, run
+from tests.checks.bench import ALPHA, SMALL, drawn, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -213,12 +213,26 @@ def test_law_at_a_large_vocabulary_finds_what_its_partitions_see() -> None:
 @pytest.mark.parametrize("vocab_size", [2, 30, 300])
 def test_law_raises_no_false_alarm(vocab_size: int) -> None:
     settings = replace(QUICK, problem=problem_of(vocab_size))
-    session = drawn()
-    found = [run("law", "mine", session, settings) for _ in range(60)]
+    assert settings.problem is not None
+    found = [run("law", "mine", drawn(), settings) for _ in range(60)]
     assert {item.verdict for item in found} == {"pass"}
     assert all(item.delta is not None and 0 < item.delta <= settings.delta for item in found)
-    maps = len(law_tests(settings.problem).maps)  # type: ignore[arg-type]
-    assert session.experiments - 60 <= allowed(min(1.0, 1.1 * maps * FIRST_STAGE), 60)  # second stages are rare
+    first = law_samples(settings.problem, settings, 0)
+    again = sum(item.samples > first for item in found)
+    assert again <= allowed(min(1.0, 1.1 * len(law_tests(settings.problem).names) * FIRST_STAGE), 60)
+
+
+@pytest.mark.parametrize("vocab_size", [5, 300])
+def test_what_is_flagrant_ends_early_and_what_is_not_does_not(vocab_size: int) -> None:
+    settings = replace(QUICK, problem=problem_of(vocab_size), delta=2e-3)
+    assert settings.problem is not None
+    first = law_samples(settings.problem, settings, 0)
+    flagrant = run("law", "mine", drawn(law=spread(0.1)), settings)
+    assert flagrant.verdict == "fail"
+    assert flagrant.samples <= first / 20
+    assert flagrant.p_value is not None
+    assert flagrant.p_value < ALPHA
+    assert run("law", "mine", drawn(), settings).samples >= first
 
 
 @pytest.mark.parametrize("vocab_size", [2, 12])
@@ -227,32 +241,35 @@ def test_the_published_delta_is_what_is_found(vocab_size: int) -> None:
     problem = problem_of(vocab_size)
     for share in (1.0, 0.1):
         settings = replace(QUICK, problem=problem)
-        passed = run("law", "mine", drawn(share=share), settings, alpha=1e-8)
+        samples = round(law_samples(problem, settings, 0) * share)
+        most = samples if share < 1 else None
+        passed = run("law", "mine", drawn(most=most), settings, alpha=1e-8)
         assert passed.delta is not None
         assert (passed.verdict == "pass") is (passed.delta <= settings.delta) is (share == 1.0)
-        deviating = drawn(law=spread(passed.delta), share=share)
+        deviating = drawn(law=spread(passed.delta))
         # The first stage alone has this δ; the second, drawn on suspicion, is larger by design.
         context = Context(deviating, settings, 1e-8)
-        samples = round(law_samples(problem, settings, 0) * share)
         missed = 0
         for _ in range(60):
-            tally = deviating.sample(type("E", (), {"samples": samples / share, "problems": context.prepare(problem)}))  # type: ignore[arg-type]
+            tally = deviating.sample(type("E", (), {"samples": samples, "problems": context.prepare(problem)}))  # type: ignore[arg-type]
             missed += chi_squared_test(tally.counts[0], problem.target, alpha=FIRST_STAGE).p_value > FIRST_STAGE
         assert missed <= allowed(settings.beta / 2, 60)
-        barely = run("law", "mine", drawn(law=spread(passed.delta / 30), share=share), settings, alpha=1e-8)
+        barely = run("law", "mine", drawn(law=spread(passed.delta / 30), most=most), settings, alpha=1e-8)
         assert barely.verdict != "fail"
 
 
 def test_fewer_samples_than_designed_are_inconclusive_never_a_pass() -> None:
     settings = replace(QUICK, problem=problem_of(10))
+    assert settings.problem is not None
+    designed = law_samples(settings.problem, settings, 0)
     for share in (0.5, 0.01, 1e-4):
-        found = run("law", "mine", drawn(share=share), settings)
+        found = run("law", "mine", drawn(most=round(designed * share)), settings)
         assert found.verdict == "inconclusive"
         assert found.delta is not None
         assert found.delta > settings.delta
         assert f"a deviation of {found.delta:.3g} would show" in found.detail
-    assert run("law", "mine", drawn(share=0.0), settings).verdict == "inconclusive"
-    flagrant = run("law", "mine", drawn(share=0.01, law=spread(0.3)), settings)
+    assert run("law", "mine", drawn(most=0), settings).verdict == "inconclusive"
+    flagrant = run("law", "mine", drawn(most=designed // 100, law=spread(0.3)), settings)
     assert flagrant.verdict == "fail"  # few samples are enough to see that
 
 
@@ -290,9 +307,11 @@ def test_a_tolerated_deviation_passes_and_a_larger_one_does_not() -> None:
 def test_law_and_acceptance_read_one_sample() -> None:
     settings = replace(QUICK, problem=Problem([0.5, 0.5], [0.5, 0.5], 1, name="mine"))
     session, shared = drawn(accepting=0.99), Shared()
-    for check in ("law", "acceptance"):
-        assert run(check, "mine", session, settings, shared=shared).verdict == "pass"
-    assert session.experiments <= 2  # the first and, once in a hundred times, a second stage
+    law = run("law", "mine", session, settings, shared=shared)
+    experiments = session.experiments
+    acceptance = run("acceptance", "mine", session, settings, shared=shared)
+    assert {law.verdict, acceptance.verdict} == {"pass"}
+    assert session.experiments <= experiments + 1  # once in a thousand times a second stage of its own
     assert isinstance(Law(), Law)
 
 

@@ -308,7 +308,7 @@ def test_acceptance_reports_what_it_measured() -> None:
     assert (measured.problem, measured.V, measured.n, measured.scheme) == ("mine", 3, 3, None)
     assert measured.low < measured.measured < measured.high
     assert measured.low < 0.6 < measured.high
-    few = run("acceptance", "mine", drawn(accepting=0.6, share=0.001), MINE)
+    few = run("acceptance", "mine", drawn(accepting=0.6, most=20), MINE)
     assert few.verdict == "inconclusive"
     assert few.acceptance is not None
 
