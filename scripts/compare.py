@@ -20,18 +20,19 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import torch
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from spectest import Problem, ProblemTooLarge, drafting, schemes  # noqa: E402 (needs the path)
-from spectest.optimum import bound  # noqa: E402
-from spectest.schemes.common.planning import forget  # noqa: E402
-from spectest.schemes.global_resolution import GlobalResolution  # noqa: E402
-from spectest.throughput.machine import processor  # noqa: E402
+from spectest import Problem, ProblemTooLarge, drafting, schemes
+from spectest.optimum import bound
+from spectest.schemes.common.planning import forget
+from spectest.schemes.global_resolution import GlobalResolution
+from spectest.schemes.importance import Importance
+from spectest.throughput.machine import processor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+ROOT: Final = Path(__file__).resolve().parents[1]
 V: Final = 128_256
 SUPPORTS: Final = (10, 100, 1000, V)
 DRAFTS: Final = (2, 3, 4, 6, 8)
@@ -109,7 +110,9 @@ def accepted(scheme: schemes.Scheme, problem: Problem) -> tuple[float, bool]:
     try:
         return scheme.acceptance(problem), False
     except ProblemTooLarge:
-        law = scheme.plan(problem).law  # type: ignore[attr-defined]  # importance: the law of its winner
+        if not isinstance(scheme, Importance):
+            raise
+        law = scheme.plan(problem).law  # of its winner
         return float(np.minimum(problem.target, law).sum()), True
 
 
@@ -198,7 +201,7 @@ def plot(cells: list[Cell], path: Path) -> None:
 
     mpl.use("svg")
     mpl.rcParams["svg.hashsalt"] = "spectest"
-    from matplotlib import pyplot as plt  # noqa: PLC0415
+    from matplotlib import pyplot as plt  # noqa: PLC0415 (after its backend is chosen)
 
     supports = sorted({c.support for c in cells})
     figure, axes = plt.subplots(

@@ -11,11 +11,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from spectest import Problem, optimal_acceptance, schemes
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from spectest import Problem, optimal_acceptance, schemes  # noqa: E402 (needs the path)
-
 DOCUMENT = ROOT / "docs" / "published.md"
 COMMAND = "python scripts/published.py"
 WITHOUT: Final = "without_replacement"

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spectest.errors import SpectestError
+from spectest.optimum.highs import maximise
 from spectest.optimum.plan import TransportPlan, check_cells, plan_of, sets_of
 
 if TYPE_CHECKING:
     from spectest.problem import Problem
-
-#: Masses are handed over in units of 1e-4: HiGHS may break a constraint by 1e-10, in its own units.
-_UNITS: Final = 1e4
 
 
 def lp_plan(problem: Problem) -> TransportPlan:
@@ -27,8 +24,7 @@ def lp_plan(problem: Problem) -> TransportPlan:
         ProblemTooLarge: the joint law is too large to enumerate, or the plan to hold.
         SpectestError: the solver gave up.
     """
-    from scipy.optimize import linprog  # noqa: PLC0415 (scipy is slow to import)
-    from scipy.sparse import csr_array  # noqa: PLC0415
+    from scipy.sparse import csr_array  # noqa: PLC0415 (scipy is slow to import)
 
     sets = sets_of(problem)
     check_cells(sets, problem.vocab_size)
@@ -40,17 +36,8 @@ def lp_plan(problem: Problem) -> TransportPlan:
         (np.ones(2 * rows.size), (np.concatenate([tokens, problem.vocab_size + rows]), np.tile(columns, 2))),
         shape=(problem.vocab_size + len(sets.mass), rows.size),
     )
-    found = linprog(  # type: ignore[call-overload]  # the stubs know no sparse matrices
-        -np.ones(rows.size),
-        A_ub=matrix,
-        b_ub=_UNITS * np.concatenate([problem.target, sets.mass]),
-        method="highs-ds",
-        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
-    )
-    if found.status != 0 or found.x is None:
-        msg = f"the transport LP could not be solved: {found.message}"
-        raise SpectestError(msg)
-    return plan_of(problem, sets, rows, tokens, np.maximum(found.x, 0.0) / _UNITS)
+    moved = maximise(np.ones(rows.size), matrix, np.concatenate([problem.target, sets.mass]))
+    return plan_of(problem, sets, rows, tokens, moved)
 
 
 def lp_oracle(problem: Problem) -> float:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from spectest.errors import SpectestError
+from spectest.optimum import highs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-#: Masses are handed over in units of 1e-4: HiGHS may break a constraint by 1e-10, in its own units.
-_UNITS: Final = 1e4
 
 
 class Entries(NamedTuple):
@@ -49,23 +46,11 @@ def maximise(
         >>> maximise(np.array([0.3, 0.7]), a, limits=np.array([1.0, 0.0]), most=np.array([0.5])).round(9).tolist()
         [0.5]
     """
-    from scipy.optimize import linprog  # noqa: PLC0415 (scipy is slow to import)
-    from scipy.sparse import csr_array  # noqa: PLC0415
+    from scipy.sparse import csr_array  # noqa: PLC0415 (scipy is slow to import)
 
     vocab, pairs = target.size, most.size
     tokens = np.arange(vocab)
     where = (np.append(matrix.rows, tokens), np.append(matrix.columns, pairs + tokens))
-    upper = _UNITS * np.concatenate([most, target])
-    found = linprog(  # type: ignore[call-overload]  # the stubs know no sparse matrices
-        np.repeat([0.0, -1.0], [pairs, vocab]),
-        A_ub=csr_array((np.append(matrix.values, np.ones(vocab)), where), shape=(limits.size, upper.size)),
-        b_ub=_UNITS * limits,
-        bounds=np.column_stack([np.zeros(upper.size), upper]),
-        method="highs-ds",
-        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
-    )
-    if found.status != 0 or found.x is None:
-        msg = f"the linear program of importance selection could not be solved: {found.message}"
-        raise SpectestError(msg)
-    values: NDArray[np.float64] = np.maximum(found.x[:pairs], 0.0) / _UNITS
-    return values
+    upper = np.concatenate([most, target])
+    moved = csr_array((np.append(matrix.values, np.ones(vocab)), where), shape=(limits.size, upper.size))
+    return highs.maximise(np.repeat([0.0, 1.0], [pairs, vocab]), moved, limits, upper)[:pairs]
