@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from spectest.optimum.flow import set_flow
-from spectest.problem import DRAFTING
-from spectest.schemes.base import Scheme
 from spectest.schemes.common.linear_program import Entries, maximise
 from spectest.schemes.common.plain import plain
+from spectest.schemes.common.planned import EnumeratedScheme
 from spectest.schemes.common.set_tables import SetTable, outcome, target_sets
 
 if TYPE_CHECKING:
@@ -118,7 +117,7 @@ class CanonicalPlan:
         return verify_winner(target, law, winner, generator)
 
 
-class Canonical(Scheme):
+class Canonical(EnumeratedScheme):
     """The canonical decomposition with an optimal rule: lossless, and it attains the optimum of every drafting law.
 
     Its acceptance is the optimum to 1e-12, the tolerance of the linear program; what is returned is exact for the rule
@@ -131,32 +130,10 @@ class Canonical(Scheme):
     """
 
     name = "canonical"
-    laws = tuple(DRAFTING)
 
-    def acceptance(self, problem: Problem) -> float:
-        """Return P(output is among the drafts), added up over all sets of drafts."""
-        return CanonicalPlan.of(self._checked(problem)).outcome().acceptance
-
-    def output_law(self, problem: Problem) -> NDArray[np.float64]:
-        """Return the output's law (V,), added up over all sets of drafts."""
-        return CanonicalPlan.of(self._checked(problem)).outcome().output_law
-
-    def select(
-        self,
-        target_probs: torch.Tensor,
-        draft_probs: torch.Tensor,
-        draft_token_ids: torch.Tensor,
-        generator: torch.Generator,
-    ) -> torch.Tensor:
-        """Select one token per row, (B,) int64, from drafts of the law `drafting`; see `Scheme.select`.
-
-        Raises:
-            ProblemTooLarge: the drafts' joint law is too large to enumerate.
-        """
-        from spectest.schemes.common.planning import select_by_problem  # noqa: PLC0415 (torch, only when selecting)
-
-        inputs = (target_probs, draft_probs, draft_token_ids)
-        return select_by_problem(CanonicalPlan.of, self.drafting, inputs, generator)
+    def plan(self, problem: Problem) -> CanonicalPlan:
+        """Return the plan of a problem, at most two million tuples of drafts."""
+        return CanonicalPlan.of(problem)
 
 
 # Two drafts, so that the sizes spectest verifies by default are within reach.

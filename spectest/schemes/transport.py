@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spectest.optimum.flow import set_flow
-from spectest.problem import DRAFTING
-from spectest.schemes.base import Scheme
 from spectest.schemes.common.plain import plain
+from spectest.schemes.common.planned import EnumeratedScheme
 from spectest.schemes.common.set_tables import SetTable, outcome, target_sets
 
 if TYPE_CHECKING:
@@ -84,7 +83,7 @@ class CoupledPlan:
         return selected
 
 
-class Transport(Scheme):
+class Transport(EnumeratedScheme):
     """Optimal transport between target and drafts: lossless and optimal for every drafting law; small problems.
 
     Acceptance is the optimum to about 1e-13. The drafts' joint law is enumerated: at most two million tuples.
@@ -96,32 +95,10 @@ class Transport(Scheme):
     """
 
     name = "transport"
-    laws = tuple(DRAFTING)
 
-    def acceptance(self, problem: Problem) -> float:
-        """Return P(output is among the drafts), added up over all sets of drafts."""
-        return CoupledPlan.of(self._checked(problem)).outcome().acceptance
-
-    def output_law(self, problem: Problem) -> NDArray[np.float64]:
-        """Return the output's law (V,), added up over all sets of drafts."""
-        return CoupledPlan.of(self._checked(problem)).outcome().output_law
-
-    def select(
-        self,
-        target_probs: torch.Tensor,
-        draft_probs: torch.Tensor,
-        draft_token_ids: torch.Tensor,
-        generator: torch.Generator,
-    ) -> torch.Tensor:
-        """Select one token per row, (B,) int64, from drafts of the law `drafting`; see `Scheme.select`.
-
-        Raises:
-            ProblemTooLarge: the drafts' joint law is too large to enumerate.
-        """
-        from spectest.schemes.common.planning import select_by_problem  # noqa: PLC0415 (torch, only when selecting)
-
-        inputs = (target_probs, draft_probs, draft_token_ids)
-        return select_by_problem(CoupledPlan.of, self.drafting, inputs, generator)
+    def plan(self, problem: Problem) -> CoupledPlan:
+        """Return the plan of a problem, at most two million tuples of drafts."""
+        return CoupledPlan.of(problem)
 
 
 # Two drafts, so that the sizes spectest verifies by default are within reach.

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from spectest.errors import UsageError
 from spectest.schemes import recursive_rejection
-from spectest.schemes.base import Scheme
 from spectest.schemes.common.plain import plain
+from spectest.schemes.common.planned import PlannedScheme
 from spectest.schemes.global_resolution.resolution import Limits, Resolution, resolve
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class ResolvedPlan:
         return selected
 
 
-class GlobalResolution(Scheme):
+class GlobalResolution(PlannedScheme):
     """Global Resolution with a tolerance, and recursive rejection where it fails.
 
     Not lossless: the output's law is off the target by up to 15 τ in L1 (the source's lemma 6.6). `output_law` is the
@@ -136,18 +136,6 @@ class GlobalResolution(Scheme):
         """Return the law that really comes out, (V,): after a success off the target by `deviation` in L1; any V."""
         found = self.resolve(problem)
         return found.output_law if found.success else recursive_rejection.SCHEME().output_law(problem)
-
-    def select(
-        self,
-        target_probs: torch.Tensor,
-        draft_probs: torch.Tensor,
-        draft_token_ids: torch.Tensor,
-        generator: torch.Generator,
-    ) -> torch.Tensor:
-        """Select one token per row, (B,) int64; see `Scheme.select`."""
-        from spectest.schemes.common.planning import select_by_problem  # noqa: PLC0415 (torch, only when selecting)
-
-        return select_by_problem(self.plan, self.drafting, (target_probs, draft_probs, draft_token_ids), generator)
 
 
 select = plain(GlobalResolution(), lossless=False)

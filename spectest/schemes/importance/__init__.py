@@ -10,13 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from spectest.errors import UsageError
-from spectest.schemes.base import Scheme
 from spectest.schemes.common.plain import plain
+from spectest.schemes.common.planned import PlannedScheme
 from spectest.schemes.importance.tournament import Tournament
 
 if TYPE_CHECKING:
     import numpy as np
-    import torch
     from numpy.typing import NDArray
 
     from spectest.problem import Problem
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 MAX_S: Final = 300
 
 
-class Importance(Scheme):
+class Importance(PlannedScheme):
     """Truncated importance selection, in the given order of the drafts.
 
     Lossless for every `s`, identical drafters or not: the winner is verified against the law it really has. With two
@@ -67,18 +66,6 @@ class Importance(Scheme):
     def output_law(self, problem: Problem) -> NDArray[np.float64]:
         """Return the output's law (V,), from the law of the last winner; any V."""
         return self.plan(problem).output_law()
-
-    def select(
-        self,
-        target_probs: torch.Tensor,
-        draft_probs: torch.Tensor,
-        draft_token_ids: torch.Tensor,
-        generator: torch.Generator,
-    ) -> torch.Tensor:
-        """Select one token per row, (B,) int64, from drafts of the law `drafting`; see `Scheme.select`."""
-        from spectest.schemes.common.planning import select_by_problem  # noqa: PLC0415 (torch, only when selecting)
-
-        return select_by_problem(self.plan, self.drafting, (target_probs, draft_probs, draft_token_ids), generator)
 
 
 select = plain(Importance())

@@ -1,0 +1,67 @@
+"""Schemes that plan each distinct problem once and let the plan select its rows."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Protocol
+
+from spectest.problem import DRAFTING
+from spectest.schemes.base import Scheme
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+    from spectest.problem import Problem
+    from spectest.schemes.common.enumerated import Outcome
+    from spectest.schemes.common.planning import Plan
+
+    class EnumeratedPlan(Plan, Protocol):
+        """A plan that knows what it does."""
+
+        def outcome(self) -> Outcome:
+            """Return the acceptance and the law of the output."""
+            ...
+
+
+class PlannedScheme(Scheme):
+    """A scheme whose plan costs more than a pass over the vocabulary."""
+
+    @abstractmethod
+    def plan(self, problem: Problem) -> Plan:
+        """Return how the rows of a problem are selected."""
+
+    def select(
+        self,
+        target_probs: torch.Tensor,
+        draft_probs: torch.Tensor,
+        draft_token_ids: torch.Tensor,
+        generator: torch.Generator,
+    ) -> torch.Tensor:
+        """Select one token per row, (B,) int64, from drafts of the law `drafting`; see `Scheme.select`.
+
+        Raises:
+            ProblemTooLarge: a problem is too large to plan.
+        """
+        from spectest.schemes.common.planning import select_by_problem  # noqa: PLC0415 (torch, only when selecting)
+
+        return select_by_problem(self.plan, self.drafting, (target_probs, draft_probs, draft_token_ids), generator)
+
+
+class EnumeratedScheme(PlannedScheme):
+    """A scheme that plans by the joint law of the drafts, at most two million tuples; any drafting law."""
+
+    laws = tuple(DRAFTING)
+
+    @abstractmethod
+    def plan(self, problem: Problem) -> EnumeratedPlan:
+        """Return how the rows of a problem are selected."""
+
+    def acceptance(self, problem: Problem) -> float:
+        """Return P(output is among the drafts), added up over all sets of drafts."""
+        return self.plan(self._checked(problem)).outcome().acceptance
+
+    def output_law(self, problem: Problem) -> NDArray[np.float64]:
+        """Return the output's law (V,), added up over all sets of drafts."""
+        return self.plan(self._checked(problem)).outcome().output_law
