@@ -76,3 +76,17 @@ def random_law(rng: np.random.Generator, *shape: int) -> NDArray[np.float64]:
     laws[(rng.random(laws.shape) < 0.2) & (laws < laws.max(axis=-1, keepdims=True))] = 0
     total: Any = laws.sum(axis=-1, keepdims=True)
     return np.asarray(laws / total, dtype=np.float64)
+
+
+def generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+class EdgeUniforms:
+    """Uniforms from the edges of [0, 1), where a wrong comparison lets a token of probability 0 out."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def __call__(self, size: int, generator: torch.Generator) -> torch.Tensor:
+        return torch.full((size,), self.value, dtype=torch.float64)

@@ -30,14 +30,6 @@ SOLVER = 1e-12  # HiGHS may miss the optimum by 1e-14 or so
 CANONICAL = schemes.get("canonical")
 
 
-@pytest.fixture
-def seed() -> int:
-    """Fresh every time, shown by pytest where a test fails: any seed must pass."""
-    seed = int(np.random.SeedSequence().generate_state(1)[0])
-    print(f"seed = {seed}")
-    return seed
-
-
 def rule_of(plan: CanonicalPlan) -> dict[frozenset[int], dict[int, Fraction]]:
     """The plan's rule in fractions: set of drafts with target mass -> what is picked."""
     rule: dict[frozenset[int], dict[int, Fraction]] = {}

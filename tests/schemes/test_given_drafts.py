@@ -21,15 +21,6 @@ from tests.schemes.baselines_enumerated import (
 )
 from tests.schemes.sampled import ALPHA, p_value
 
-
-@pytest.fixture
-def seed() -> int:
-    """Fresh every time, shown by pytest where a test fails: any seed must pass."""
-    seed = int(np.random.SeedSequence().generate_state(1)[0])
-    print(f"seed = {seed}")
-    return seed
-
-
 GIVEN = {
     "recursive_rejection": exact.rejection_given,
     "naive": naive_given,

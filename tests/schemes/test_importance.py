@@ -30,14 +30,6 @@ SOLVER = 1e-12
 CLOSE = 1e-14
 
 
-@pytest.fixture
-def seed() -> int:
-    """Fresh every time, shown by pytest where a test fails: any seed must pass."""
-    seed = int(np.random.SeedSequence().generate_state(1)[0])
-    print(f"seed = {seed}")
-    return seed
-
-
 def kept_share(plan: Tournament) -> float:
     return float(np.minimum(plan.target, plan.law).sum())
 

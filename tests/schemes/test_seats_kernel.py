@@ -14,7 +14,7 @@ from spectest.schemes.seats import plan as seats_plan
 from spectest.schemes.seats import winner as seats_winner
 from tests.schemes import enumeration as exact
 from tests.schemes.enumeration import Instance
-from tests.schemes.sampled import ALPHA, acceptance_p_value, draw_drafts, law_p_value, p_value
+from tests.schemes.sampled import ALPHA, acceptance_p_value, draw_drafts, generator, law_p_value, p_value
 from tests.schemes.seats_enumerated import Enumerated
 from tests.schemes.seats_fractions import Seats
 
@@ -25,18 +25,6 @@ if TYPE_CHECKING:
 
 DRAFTS = {"with_replacement": 3, "independent": 3, "without_replacement": 2}
 DRAWS = 40_000
-
-
-@pytest.fixture
-def seed() -> int:
-    """Fresh every time, shown by pytest where a test fails: any seed must pass."""
-    seed = int(np.random.SeedSequence().generate_state(1)[0])
-    print(f"seed = {seed}")
-    return seed
-
-
-def generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 Conditional = tuple[Problem, "Callable[[Any], Any]", "NDArray[np.float64]"]

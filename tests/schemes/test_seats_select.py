@@ -10,23 +10,20 @@ import pytest
 import torch
 
 from spectest import Problem, UsageError, schemes
-from tests.schemes.sampled import ALPHA, acceptance_p_value, cast, draw_drafts, law_p_value, random_law
+from tests.schemes.sampled import (
+    ALPHA,
+    EdgeUniforms,
+    acceptance_p_value,
+    cast,
+    draw_drafts,
+    generator,
+    law_p_value,
+    random_law,
+)
 
 CASES = [("with_replacement", 4), ("independent", 3), ("without_replacement", 2)]
 DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
 DRAWS = 40_000
-
-
-@pytest.fixture
-def seed() -> int:
-    """Fresh every time, shown by pytest where a test fails: any seed must pass."""
-    seed = int(np.random.SeedSequence().generate_state(1)[0])
-    print(f"seed = {seed}")
-    return seed
-
-
-def generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 class Batch:
@@ -96,16 +93,6 @@ def test_rows_that_have_only_one_law_in_common(law: str, n: int, common: str, se
     tokens = schemes.get("seats", drafting=law).select(targets, drafts, ids, generator(seed))
     for k, drawn in enumerate(pair):
         drawn.check(tokens[k::2])
-
-
-class EdgeUniforms:
-    """Uniforms from the edges of [0, 1), where a wrong comparison lets a token of probability 0 out."""
-
-    def __init__(self, value: float) -> None:
-        self.value = value
-
-    def __call__(self, size: int, generator: torch.Generator) -> torch.Tensor:
-        return torch.full((size,), self.value, dtype=torch.float64)
 
 
 @pytest.mark.parametrize("value", [0.0, 2.0**-53, 0.5, 1 - 2.0**-53])

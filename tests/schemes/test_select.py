@@ -13,10 +13,12 @@ from spectest.problem import DRAFTING
 from tests.schemes import enumeration as exact
 from tests.schemes.sampled import (
     ALPHA,
+    EdgeUniforms,
     acceptance_p_value,
     cast,
     draw_around,
     draw_drafts,
+    generator,
     law_p_value,
     random_law,
 )
@@ -30,14 +32,6 @@ BASELINES = ("k_seq", "greedy", "spechub", "gumbel_list", "greedy_block")
 CASES += [("naive", "without_replacement"), *((name, law) for name in BASELINES for law in schemes.get(name).laws)]
 DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
 DRAWS = 60_000
-
-
-@pytest.fixture
-def seed() -> int:
-    """Fresh every time, shown by pytest where a test fails: any seed must pass."""
-    seed = int(np.random.SeedSequence().generate_state(1)[0])
-    print(f"seed = {seed}")
-    return seed
 
 
 class Batch(NamedTuple):
@@ -77,10 +71,6 @@ def random_laws(
     while law == "hub" and vocab > 1 and (draft > 0).sum() == 1:  # a batch has one n: two, like its other problems
         draft = random_law(rng, vocab)
     return random_law(rng, vocab), np.tile(draft, (n, 1))
-
-
-def generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def check(scheme: schemes.Scheme, drawn: Batch, tokens: torch.Tensor) -> None:
@@ -151,16 +141,6 @@ def test_planted_defects_are_found(seed: int) -> None:
     assert law_p_value(tokens, drawn.problem.target) < ALPHA
     tokens = schemes.get("target_only").select(*drawn.tensors(expanded=False), generator(seed))
     assert acceptance_p_value(tokens, drawn.ids, schemes.get("recursive_rejection").acceptance(drawn.problem)) < ALPHA
-
-
-class EdgeUniforms:
-    """Uniforms from the edges of [0, 1), where a wrong comparison lets a token of probability 0 out."""
-
-    def __init__(self, value: float) -> None:
-        self.value = value
-
-    def __call__(self, size: int, generator: torch.Generator) -> torch.Tensor:
-        return torch.full((size,), self.value, dtype=torch.float64)
 
 
 @pytest.mark.parametrize("value", [0.0, 2.0**-53, 0.5, 1 - 2.0**-53])

@@ -30,14 +30,6 @@ TRANSPORT = schemes.get("transport")
 FLOW = 1e-13  # masses in units of 2^-62, rounded down set by set
 
 
-@pytest.fixture
-def seed() -> int:
-    """Fresh every time, shown by pytest where a test fails: any seed must pass."""
-    seed = int(np.random.SeedSequence().generate_state(1)[0])
-    print(f"seed = {seed}")
-    return seed
-
-
 def given_drafts(case: Instance, plan: CoupledPlan) -> Callable[[Sequence[int]], Law]:
     """The law of the output given the drafts, from the plan's own numbers."""
     vocab = len(case.target)
