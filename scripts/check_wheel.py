@@ -13,8 +13,9 @@ def expected() -> set[str]:
     """Return every file of the checkout that the wheel must hold, by its name in the wheel."""
     sources = {f"spectest/{path.relative_to(ROOT / 'spectest')}" for path in (ROOT / "spectest").rglob("*.py")}
     strategies = {f"spectest/strategies/{path.name}" for path in (ROOT / "strategies").glob("*.py")}
+    zoo = {f"spectest/zoo/{path.name}" for path in (ROOT / "tests" / "zoo").glob("*.py")}
     schemas = {f"spectest/report/{path.name}" for path in (ROOT / "spectest" / "report").glob("*.json")}
-    return sources | strategies | schemas | {"spectest/py.typed"}
+    return sources | strategies | zoo | schemas | {"spectest/py.typed"}
 
 
 def problems(names: set[str]) -> list[str]:

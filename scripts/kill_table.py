@@ -1,133 +1,151 @@
-"""Verify the planted selectors and write down what came of it: `python scripts/kill_table.py --tier quick`.
+"""What the suite catches: `python scripts/kill_table.py` runs the zoo and writes docs/kill-table.md.
 
-Defective selectors must fail, correct ones pass; the exit code says whether all did but those known to escape.
+Every run is kept as a line of JSON, so that an interrupted run loses nothing and the next one goes on. `--check` runs
+what is asked for and compares it with the committed table, within the intervals of both, in place of writing it.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import platform
+import json
 import sys
-import tempfile
-import time
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from spectest.errors import UsageError  # noqa: E402 (needs the path)
-from spectest.runner import TIERS, Run, RunConfig  # noqa: E402
-from spectest.runner.sessions import cores  # noqa: E402
-from spectest.throughput.machine import processor  # noqa: E402
-from tests.planted import correct, defects  # noqa: E402
+from scripts.kill_table_document import differences, document  # noqa: E402 (needs the path)
+from spectest import zoo  # noqa: E402
+from spectest.calibration.exact import Objections, on_exact_tallies  # noqa: E402
+from spectest.calibration.pool import spread, workers  # noqa: E402
+from spectest.calibration.request import stratified  # noqa: E402
+from spectest.calibration.trial import Task, Trial, run  # noqa: E402
+from spectest.declaration import declared_by  # noqa: E402
+from spectest.runner import TIERS  # noqa: E402
 
-HARMFUL = [name for name in defects.DEFECTIVE if name not in defects.HARMLESS]
-CONTROLS = {name: f"tests.planted.correct:{name}" for name in correct.CORRECT}
-LIBRARIES = ("spectest", "torch", "numpy", "scipy")
-TIMEOUT = 5.0  # seconds per call: two of the planted selectors hang
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
-
-@dataclass(frozen=True)
-class Line:
-    """One selector's line of the table."""
-
-    name: str
-    kind: str
-    verdict: str
-    failed: tuple[str, ...]
-    seconds: float
-
-    @property
-    def expected(self) -> bool:
-        """Whether the verdict is what the selector deserves, or it is known to escape."""
-        return self.verdict == ("fail" if self.name in HARMFUL else "pass") or self.name in defects.UNSEEN
-
-    def __str__(self) -> str:
-        """Return it in Markdown."""
-        failed = ", ".join(self.failed) or "–"
-        return f"| `{self.name}` | {self.kind} | {self.verdict} | {failed} | {self.seconds:.0f} |"
+#: Seeds of a bug of which every check is run, not only up to the first failure: for the column of checks.
+WHOLE = 1
 
 
-def verified(name: str, tier: str, seed: int) -> Line:
-    """Verify one selector."""
-    address = CONTROLS.get(name) or defects.ADDRESSES[name]
-    started = time.perf_counter()
-    failed: tuple[str, ...] = ()
+@dataclass
+class Store:
+    """Finished runs, in a file of JSON lines."""
+
+    path: Path
+    trials: dict[tuple[str, str, int], Trial] = field(default_factory=dict)
+    objections: dict[tuple[str, str, int], Objections] = field(default_factory=dict)
+
+    def load(self) -> None:
+        """Read what an earlier run left; a line that was cut off is left out."""
+        if not self.path.exists():
+            return
+        for line in self.path.read_text(encoding="utf-8").splitlines():
+            try:
+                stored = json.loads(line)
+            except ValueError:
+                continue
+            self.hold(Objections(**stored | {"cases": tuple(stored["cases"])}) if "cases" in stored else _trial(stored))
+
+    def hold(self, result: Trial | Objections) -> None:
+        """Take a result in."""
+        key = result.name, result.tier, result.seed
+        if isinstance(result, Trial):
+            self.trials[key] = result
+        else:
+            self.objections[key] = result
+
+    def add(self, result: Trial | Objections) -> None:
+        """Take a result in and write it down."""
+        self.hold(result)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(result.to_dict(), ensure_ascii=False) + "\n")
+
+
+def _trial(stored: dict[str, Any]) -> Trial:
+    return Trial.from_dict(stored)
+
+
+def representatives() -> dict[str, list[str]]:
+    """Return, for each declaration, the first control that makes it, and all: tallies know nothing else of them."""
+    found: dict[Any, list[str]] = {}
+    for name in zoo.CONTROLS:
+        found.setdefault(declared_by(zoo.get(name)), []).append(name)
+    return {names[0]: names for names in found.values()}
+
+
+def asked(given: argparse.Namespace, store: Store) -> Iterator[tuple[Callable[[Task], Any], list[Task]]]:
+    """Yield what is still to be run: seed by seed, so that an interrupted table has all rows."""
+    bugs = names_of(given.bugs, stratified(given.tier))
+    runs = [Task(name, given.tier, seed, whole=seed < WHOLE) for seed in range(given.seeds) for name in bugs]
+    controls = names_of("all", list(zoo.CONTROLS))
+    runs += [Task(name, given.tier, seed) for seed in range(given.controls) for name in controls]
+    yield run, [task for task in runs if (task.name, task.tier, task.seed) not in store.trials]
+    exact = [Task(name, given.tier, seed) for seed in range(given.exact) for name in representatives()]
+    yield on_exact_tallies, [task for task in exact if (task.name, task.tier, task.seed) not in store.objections]
+
+
+def names_of(text: str, known: list[str]) -> list[str]:
+    """Return the names that `all`, a number or a list with commas stands for."""
+    if text == "all":
+        return known
+    if text.isdecimal():
+        return known[: int(text)]
+    return [name.strip() for name in text.split(",")]
+
+
+def options() -> argparse.ArgumentParser:
+    """Return the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tier", choices=TIERS, default="quick")
+    parser.add_argument("--seeds", type=int, default=50, help="runs of each bug (50)")
+    parser.add_argument("--bugs", default="all", help="all, how many, or names with commas")
+    parser.add_argument("--controls", type=int, default=40, help="runs of each control, end to end (40)")
+    parser.add_argument("--exact", type=int, default=1000, help="runs of each control on exact tallies (1000)")
+    parser.add_argument("--results", type=Path, default=ROOT / "reports" / "kill-table.jsonl", help="lines of JSON")
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "kill-table.md", help="the table")
+    parser.add_argument("--check", action="store_true", help="compare with the table there is, and write nothing")
+    return parser
+
+
+def measured(given: argparse.Namespace, store: Store) -> None:
+    """Run what is missing, saying what comes of it; Ctrl-C ends it with what there is."""
     try:
-        report = Run(address, RunConfig(tier=tier, seed=seed, timeout=TIMEOUT)).execute()
-    except UsageError as error:
-        verdict = f"cannot be called: {error}"
-    else:
-        verdict, failed = report.verdict, tuple(c.name for c in report.checks if c.verdict == "fail")
-    return Line(name, defects.DEFECTIVE.get(name, "correct"), verdict, failed, time.perf_counter() - started)
-
-
-def document(lines: list[Line], total: int, command: str) -> str:
-    """Return the whole file, for as many of `total` selectors as have been verified."""
-    versions = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
-    planted = [line for line in lines if line.name in HARMFUL]
-    sound = [line for line in lines if line not in planted]
-    escaped = [line.name for line in planted if line.verdict != "fail"]
-    seen, passed = len(planted) - len(escaped), sum(line.verdict == "pass" for line in sound)
-    head = ("| selector | kind | verdict | checks that failed | seconds |", "|---|---|---|---|---:|")
-    return "\n".join(
-        (
-            "# What the suite sees",
-            "",
-            "Defective selectors (`tests/planted/defects/`), which must fail, and correct ones",
-            "(`tests/planted/correct.py`), which must pass; what each defect is stands in its docstring.",
-            "",
-            f"* command: `{command}`",
-            f"* machine: {processor()}, {cores()} cores",
-            f"* versions: Python {platform.python_version()}, {versions}",
-            f"* date: {datetime.now(UTC).date()}",
-            "",
-            *([] if len(lines) == total else [f"Unfinished: {len(lines)} of {total} selectors verified.", ""]),
-            f"**{seen} of {len(planted)} defective selectors fail; {passed} of {len(sound)} correct ones pass.**",
-            "",
-            *(["Not seen:", ""] if escaped else []),
-            *(f"* `{name}`: {defects.UNSEEN.get(name, 'no reason is known')}" for name in escaped),
-            *([""] if escaped else []),
-            "## Defective",
-            "",
-            *head,
-            *map(str, planted),
-            "",
-            "## Correct",
-            "",
-            *head,
-            *map(str, sound),
-            "",
-        )
-    )
+        for function, tasks in asked(given, store):
+            for number, result in enumerate(spread(function, tasks, processes=workers()), 1):
+                store.add(result)
+                said = f"{result.verdict} {result.first}" if isinstance(result, Trial) else ", ".join(result.cases)
+                print(f"{number}/{len(tasks)} {result.name} seed {result.seed} {said or 'no objection'}", flush=True)
+    except KeyboardInterrupt:
+        print("interrupted: the next run goes on from here")
 
 
 def main() -> int:
-    """Verify, print as it goes, write the table as it grows; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tier", choices=TIERS, default="quick")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "kill-table.md")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="selectors, all by default")
+    """Run, write the table or compare with it; return 1 where something is not as it should be."""
+    parser = options()
     given = parser.parse_args()
-    names = given.names or [*defects.DEFECTIVE, *CONTROLS]
-    if unknown := [name for name in names if name not in CONTROLS and name not in defects.DEFECTIVE]:
-        parser.error(f"there is no planted selector called {', '.join(unknown)}")
-    output, lines = given.output.resolve(), list[Line]()
-    output.parent.mkdir(parents=True, exist_ok=True)
-    command = " ".join([f"python scripts/kill_table.py --tier {given.tier} --seed {given.seed}", *given.names])
-    with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):  # where the runs leave their records
-        for name in names:
-            lines.append(verified(name, given.tier, given.seed))
-            print(lines[-1], flush=True)
-            output.write_text(document(lines, len(names), command), encoding="utf-8")  # a long run may be ended
-    surprises = [line.name for line in lines if not line.expected]
-    print(f"not as expected: {', '.join(surprises)}" if surprises else "all as expected")
-    return 1 if surprises else 0
+    unknown = [name for name in names_of(given.bugs, stratified(given.tier)) if name not in zoo.BUGS]
+    if unknown:
+        parser.error(f"there is no bug called {', '.join(unknown)} in the zoo")
+    given.results.parent.mkdir(parents=True, exist_ok=True)
+    store = Store(given.results.resolve())
+    store.load()
+    measured(given, store)
+    trials = [trial for trial in store.trials.values() if trial.tier == given.tier]
+    objections = [found for found in store.objections.values() if found.tier == given.tier]
+    found = document(trials, objections, given.tier, representatives())
+    if given.check:
+        wrong = differences(given.output.read_text(encoding="utf-8"), found.text)
+        print("\n".join(wrong) or "as committed, within the intervals")
+        return 1 if wrong else 0
+    given.output.parent.mkdir(parents=True, exist_ok=True)
+    given.output.write_text(found.text, encoding="utf-8")
+    print("\n".join(found.surprises) or "all as expected")
+    return 1 if found.surprises else 0
 
 
 if __name__ == "__main__":

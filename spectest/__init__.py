@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from spectest.problem import Problem as Problem
     from spectest.pytest_plugin import parametrize_with_checks as parametrize_with_checks
     from spectest.runner import assert_lossless as assert_lossless
+    from spectest.runner import hunt as hunt
     from spectest.runner import verify as verify
     from spectest.runner.report import Report as Report
 
@@ -35,6 +36,7 @@ _HOME = {
     "SpectestError": "spectest.errors",
     "UsageError": "spectest.errors",
     "assert_lossless": "spectest.runner",
+    "hunt": "spectest.runner",
     "optimal_acceptance": "spectest.optimum",
     "parametrize_with_checks": "spectest.pytest_plugin",
     "selector": "spectest.declaration",

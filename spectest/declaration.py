@@ -49,6 +49,10 @@ class Declaration:
         tolerance: relative error allowed to a low-precision kernel.
         scheme: a reference scheme whose acceptance it claims.
         degenerate: its policy on NaN or zero-sum rows.
+        propose: the implementation's own drafting, an address or a callable, verified by itself and together with the
+            selector: `propose(draft_probs: (B, n, V), generator) -> draft_token_ids (B, n) int64`. Every convention
+            above holds for it too; it is called first, with the same generator (`seed`: the same int; `uniforms`:
+            float64 (B, n) of its own).
 
     Raises:
         UsageError: a value is not one of the choices; the message lists them.
@@ -67,6 +71,7 @@ class Declaration:
     tolerance: float = 0.0
     scheme: str | None = None
     degenerate: Degenerate = "unspecified"
+    propose: str | Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:
         """Validate every field and the combinations."""
@@ -93,6 +98,9 @@ class Declaration:
             raise UsageError(msg)
         if self.scheme is not None and not isinstance(self.scheme, str):
             msg = f"`scheme` must be a scheme's name or None, got {self.scheme!r}"
+            raise UsageError(msg)
+        if not (self.propose is None or callable(self.propose) or (isinstance(self.propose, str) and self.propose)):
+            msg = f"`propose` must be an address such as `pkg.mod:name`, a callable or None, got {self.propose!r}"
             raise UsageError(msg)
 
     def _check_combinations(self) -> None:
@@ -127,8 +135,19 @@ class Declaration:
         return replace(self, **given)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as a JSON-ready dict."""
-        return asdict(self)
+        """Return the fields as a JSON-ready dict; a callable is named."""
+        return asdict(replace(self, propose=name_of(self.propose) if callable(self.propose) else self.propose))
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """Return `module:qualname` of a callable, for a reader: it may not be an address.
+
+    Example:
+        >>> name_of(selector)
+        'spectest.declaration:selector'
+    """
+    module = getattr(function, "__module__", None) or type(function).__module__
+    return f"{module}:{getattr(function, '__qualname__', type(function).__name__)}"
 
 
 _F = TypeVar("_F", bound="Callable[..., Any]")

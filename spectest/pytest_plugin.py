@@ -40,6 +40,7 @@ _OPTIONS: Final[dict[str, tuple[str, Callable[[str], Any], str]]] = {
     "budget": ("budget", float, "seconds the run of one selector may take"),
     "timeout": ("timeout", float, "seconds per call after the first"),
     "checks": ("checks", str, "a,b: only these checks"),
+    "waivers": ("waivers", str, "FILE.toml: failures that are known"),
     "kind": ("kind", str, "selector, chain or tree"),
     "drafting": ("drafting", str, "drafting law"),
     "drafts": ("n_drafts", int, "drafts per position"),
@@ -50,6 +51,7 @@ _OPTIONS: Final[dict[str, tuple[str, Callable[[str], Any], str]]] = {
     "rng": ("rng", str, "generator, global, seed or uniforms"),
     "tolerance": ("tolerance", float, "relative error of a low-precision kernel"),
     "degenerate": ("degenerate", str, "error, fallback or unspecified"),
+    "propose": ("propose", str, "pkg.mod:name or path/to/file.py:name of the selector's own drafting"),
 }
 #: `--spectest-NAME` and `--no-spectest-NAME`.
 _SWITCHES: Final[dict[str, str]] = {

@@ -48,7 +48,9 @@ def modules() -> list[Path]:
 
 
 def library() -> list[Path]:
-    return [path for path in modules() if path.relative_to(ROOT).parts[0] in {"spectest", "strategies"}]
+    """What is installed: the zoo among it."""
+    installed = [ROOT / name for name in ("spectest", "strategies", "tests/zoo")]
+    return [path for path in modules() if any(path.is_relative_to(folder) for folder in installed)]
 
 
 @pytest.fixture(scope="module")
@@ -82,11 +84,18 @@ def test_no_module_is_called_selectors() -> None:
     assert [path for path in modules() if path.stem == "selectors"] == []
 
 
-def test_strategies_are_a_symlink() -> None:
-    link = ROOT / "spectest" / "strategies"
+@pytest.mark.parametrize(("name", "where"), [("strategies", "strategies"), ("zoo", "tests/zoo")])
+def test_what_lies_elsewhere_is_a_symlink(name: str, where: str) -> None:
+    link = ROOT / "spectest" / name
     assert link.is_symlink()
-    assert str(link.readlink()) == "../strategies"
-    assert (link / "__init__.py").samefile(ROOT / "strategies" / "__init__.py")
+    assert str(link.readlink()) == f"../{where}"
+    assert (link / "__init__.py").samefile(ROOT / where / "__init__.py")
+
+
+def test_the_zoo_is_imported_as_it_is_installed() -> None:
+    """Under another name it would have a second registry."""
+    pattern = re.compile(r"^\s*(from|import) tests\.zoo\b", re.MULTILINE)
+    assert [path for path in modules() if pattern.search(path.read_text(encoding="utf-8"))] == []
 
 
 def test_top_level_strategies_is_never_imported() -> None:

@@ -23,6 +23,17 @@ CHECKS: dict[str, str] = {
     "batch": "spectest.checks.batch:Batch",
     "rows": "spectest.checks.rows:Rows",
     "consecutive": "spectest.checks.consecutive:Consecutive",
+    "streams": "spectest.checks.streams:Streams",
+    "mixture": "spectest.checks.mixture:Mixture",
+    "memory": "spectest.checks.memory:Memory",
+    "layout": "spectest.checks.layout:Layouts",
+    "seeding": "spectest.checks.seeding:Seeding",
+    "workspace": "spectest.checks.workspace:Workspace",
+    "injection": "spectest.checks.injection:Injection",
+    "tail": "spectest.checks.tail:Tail",
+    "proposal": "spectest.checks.proposal:Proposal",
+    "seam": "spectest.checks.seam:Seam",
+    "hunt": "spectest.checks.hunt:Hunt",
 }
 
 

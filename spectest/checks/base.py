@@ -14,10 +14,13 @@ from spectest.stats import derive_seed
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
+    from spectest.checks.adversary.counterexample import Counterexample
     from spectest.checks.result import CaseResult
     from spectest.declaration import Declaration
     from spectest.engine import Experiment, Session, Tally
     from spectest.problem import Problem
+
+    Assist = Callable[[Experiment], "Future[Tally] | None"]
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,9 @@ class Context:
         shared: tallies of main problems.
         seconds: how long its sampling may take, None for as long as it needs.
         progress: told (samples so far, samples planned).
+        assist: hands an experiment to another worker, if one is idle.
         cap: rows per call that the run being replayed came to, None in a run.
+        stored: counter-examples of earlier runs, and `unreadable`, a line on each of those that cannot be read.
     """
 
     session: Session
@@ -86,7 +91,10 @@ class Context:
     shared: Shared = field(default_factory=Shared)
     seconds: float | None = None
     progress: Callable[[int, int], None] | None = None
+    assist: Assist | None = None
     cap: int | None = None
+    stored: tuple[Counterexample, ...] = ()
+    unreadable: tuple[str, ...] = ()
     largest: int = 0  # rows of the largest free-running call so far: the `cap` of a replay
 
     def __post_init__(self) -> None:
@@ -98,6 +106,11 @@ class Context:
         """What the selector declares."""
         return self.session.loaded.declaration
 
+    @property
+    def late(self) -> bool:
+        """Whether the case's time is over: what it draws call by call ends here."""
+        return self._deadline is not None and time.monotonic() > self._deadline
+
     def seed(self, *labels: str | int) -> int:
         """Return the seed for `labels`: a function of the run's seed alone."""
         return derive_seed(self.settings.seed, *labels)
@@ -106,12 +119,26 @@ class Context:
         """Return problems as the selector meets them, in its own precision."""
         return tuple(prepare(problem, self.declaration.dtype) for problem in problems)
 
+    def sample_both(self, first: Experiment, second: Experiment, part: tuple[int, int]) -> Tally:
+        """Run two experiments that are halves of one part, at the same time where another worker is idle."""
+        helped = self.assist(self._timed(second)) if self.assist is not None else None
+        mine = self.sample(first, part)
+        if helped is None:
+            return mine.merge(self.sample(second, (part[0] + mine.samples, part[1])))
+        theirs = helped.result()
+        self.largest = max(self.largest, theirs.rows)
+        return mine.merge(theirs)
+
+    def _timed(self, experiment: Experiment) -> Experiment:
+        left = None if self._deadline is None else max(0.05, self._deadline - time.monotonic())
+        free = experiment.pattern is None and experiment.rows is None
+        return replace(experiment, seconds=left, cap=self.cap if free else None)
+
     def sample(self, experiment: Experiment, part: tuple[int, int] | None = None) -> Tally:
         """Run an experiment within what is left of the case's time; it may be one part: (drawn before, in all)."""
         before, total = part or (0, experiment.samples)
-        left = None if self._deadline is None else max(0.05, self._deadline - time.monotonic())
         free = experiment.pattern is None and experiment.rows is None
-        experiment = replace(experiment, seconds=left, cap=self.cap if free else None)
+        experiment = self._timed(experiment)
 
         def report(samples: int) -> None:
             if self.progress is not None:

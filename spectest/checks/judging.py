@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from spectest.checks.decision import Decision, StageTest
     from spectest.checks.result import CaseResult, Verdict
     from spectest.engine import Prepared, Tally
+    from spectest.engine.experiment import Drafts
 
     Draw = Callable[[int, float], Tally]
     Test = Callable[[Tally, float], StageTest]
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 _EARLY: Final = 1e-4
 #: Samples before the first look at the evidence; every later one doubles them.
 _FIRST_LOOK: Final = 1_024
+#: Samples that are drawn in halves, so that an idle worker can take one of them.
+_WORTH_HALVING: Final = 4_096
 _CONFIDENCE: Final = 0.999
 _SHOWN: Final = 5
 _SMALLEST: Final = 1e-300
@@ -80,19 +83,36 @@ def early_stop(context: Context, tests: LawTests) -> Early | None:
     return Early(_EARLY * context.settings.alpha, found)
 
 
-def sample_law(context: Context, prepared: Prepared, samples: int, labels: tuple[str | int, ...], stage: int) -> Tally:
+def sample_law(
+    context: Context,
+    prepared: Prepared,
+    samples: int,
+    labels: tuple[str | int, ...],
+    stage: int,
+    *,
+    drafts: Drafts = "law",
+) -> Tally:
     """Draw a stage's sample of one problem, the first in growing parts, until the evidence is enough."""
     early = early_stop(context, law_tests(prepared.problem)) if stage == 0 else None
+
+    def draw(wanted: int, done: int, part: int) -> Tally:
+        seeds = [context.seed(*labels, stage, part, half) for half in range(2)]
+        if wanted < _WORTH_HALVING:
+            return context.sample(Experiment((prepared,), wanted, seeds[0], drafts=drafts), (done, samples))
+        first, second = (
+            Experiment((prepared,), size, seed, drafts=drafts)
+            for size, seed in zip((wanted - wanted // 2, wanted // 2), seeds, strict=True)
+        )
+        return context.sample_both(first, second, (done, samples))
+
     if early is None:
-        return context.sample(Experiment((prepared,), samples, context.seed(*labels, stage)))
-    tally, part = None, 0
-    while tally is None or tally.samples < samples:
-        done = tally.samples if tally is not None else 0
-        wanted = min(samples - done, max(_FIRST_LOOK, done))
-        seed = context.seed(*labels, stage, part)
-        drawn = context.sample(Experiment((prepared,), wanted, seed), (done, samples))
-        tally, part = drawn if tally is None else tally.merge(drawn), part + 1
-        if drawn.samples < wanted or early.enough(tally):  # its time is over, or it need not go on
+        return draw(samples, 0, 0)
+    tally, part = draw(min(samples, _FIRST_LOOK), 0, 0), 1
+    while tally.samples < samples and not early.enough(tally):
+        wanted = min(samples - tally.samples, tally.samples)
+        drawn = draw(wanted, tally.samples, part)
+        tally, part = tally.merge(drawn), part + 1
+        if drawn.samples < wanted:  # its time is over
             break
     return tally
 

@@ -12,10 +12,12 @@ from spectest.stats import (
     ScanResult,
     UnreachableDeviation,
     chi_squared_detectable,
+    chi_squared_power,
     chi_squared_samples,
     chi_squared_test,
     merge,
     partitions,
+    scan_power,
     scan_test,
 )
 
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
 #: Above this many tokens the tier's δ is that of a partition (statistical policy).
 _FULL_AT_MOST: Final = 64
-_PARTITION_CELLS: Final = 32
+_PARTITION_CELLS: Final = 64
 #: A second stage is designed for at most this many tests in a run.
 _TESTS_AT_MOST: Final = 1_000
 FULL: Final = "full table"
@@ -77,6 +79,14 @@ class LawTests:
         maps = self._scans[name]
         return scan_test(counts, self.problem.target, maps, alpha=level, tolerance=tolerance)
 
+    def samples_against(self, changed: NDArray[np.float64], *, alpha: float, beta: float) -> dict[str, float]:
+        """Return how many samples each test needs to find that the law is `changed` (V,), at its part of α."""
+        errors = {"alpha": alpha / len(self.names), "beta": beta}
+        target = self.problem.target
+        found = {name: (merge(target, cells), merge(changed, cells)) for name, cells in self.maps.items()}
+        needed = {name: chi_squared_power(*laws, **errors) for name, laws in found.items()}
+        return needed | {name: scan_power(target, changed, maps, **errors) for name, maps in self._scans.items()}
+
     def deviating(self, name: str, result: StageTest) -> tuple[str, NDArray[np.int64]]:
         """Return where a result of the test `name` found its deviation, in words and as a map (V,)."""
         if isinstance(result, ScanResult) and result.worst is not None:
@@ -105,12 +115,13 @@ def design_level(stage: int, settings: Settings) -> float:
 
 def law_samples(problem: Problem, settings: Settings, stage: int, tolerance: float = 0.0) -> int:
     """Return how many samples a stage needs to find a deviation of δ in every binding test."""
-    return tests_samples(law_tests(problem), settings, stage, tolerance)
+    tests = law_tests(problem)
+    return samples_of_tests(tests, len(tests.names), settings, stage, tolerance)
 
 
-def tests_samples(tests: LawTests, settings: Settings, stage: int, tolerance: float = 0.0) -> int:
-    """Return how many samples a stage needs to find a deviation of δ in every binding one of `tests`."""
-    alpha = design_level(stage, settings) / (1 if stage == 0 else len(tests.names))
+def samples_of_tests(tests: LawTests, among: int, settings: Settings, stage: int, tolerance: float) -> int:
+    """Return how many samples a stage needs to find δ in every binding one of `tests`, `among` so many that share α."""
+    alpha = design_level(stage, settings) / (1 if stage == 0 else among)
     design = {"delta": settings.delta, "alpha": alpha, "beta": settings.beta / 2, "tolerance": tolerance}
     return max(_samples(tests.probabilities(name), **design) for name in tests.binding)
 

@@ -1,18 +1,52 @@
-"""Pairs of emitted tokens: their joint counts, and the dependence a number of them shows."""
+"""Pairs of tokens of different rows and calls: which, their joint counts, and the dependence a number of them shows."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from spectest.checks.decision import FIRST_STAGE
-from spectest.stats import chi_squared_detectable
+from spectest.stats import IndependenceResult, chi_squared_detectable, independence_test
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from numpy.typing import NDArray
 
     from spectest.checks.base import Context
+
+    Tokens = NDArray[np.int64]
+
+
+def neighbours(left: Tokens, right: Tokens) -> tuple[Tokens, Tokens]:
+    """Pair every even row of `left` (calls, rows) with the row after it of `right`."""
+    return left[:, 0::2], right[:, 1::2]
+
+
+def halves(left: Tokens, right: Tokens) -> tuple[Tokens, Tokens]:
+    """Pair the first half of the rows of `left` with the second half of those of `right`."""
+    half = left.shape[1] // 2
+    return left[:, :half], right[:, half:]
+
+
+def successive(left: Tokens, right: Tokens) -> tuple[Tokens, Tokens]:
+    """Pair every even call of `left` with the call after it of `right`, row by row."""
+    pairs = left.shape[0] // 2
+    return left[0 : 2 * pairs : 2], right[1 : 2 * pairs : 2]
+
+
+class Pairing(NamedTuple):
+    """Two streams of tokens, by name, and which entry of one is held against which of the other; none occurs twice."""
+
+    left: str
+    right: str
+    of: Callable[[Tokens, Tokens], tuple[Tokens, Tokens]]
+
+    def test(self, streams: Mapping[str, Tokens], vocab_size: int, level: float) -> IndependenceResult:
+        """Test streams (calls, rows) of an even number of rows for independence, at `level`."""
+        left, right = self.of(streams[self.left], streams[self.right])
+        return independence_test(pair_counts(left, right, vocab_size), alpha=level)
 
 
 def pair_counts(left: NDArray[np.int64], right: NDArray[np.int64], vocab_size: int) -> NDArray[np.int64]:

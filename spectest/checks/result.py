@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from spectest.checks.adversary.counterexample import Counterexample
 
 Verdict = Literal["pass", "fail", "inconclusive"]
 
@@ -52,7 +55,10 @@ class CaseResult:
     stateful: bool = False  # failed in the run, passed on replay
     replay: str | None = None  # ID for `spectest replay`
     acceptance: AcceptanceResult | None = None
+    counterexample: Counterexample | None = None  # the smallest problem found; stored apart, `detail` shows it
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as a JSON-ready dict."""
-        return asdict(self)
+        """Return the fields as a JSON-ready dict, the counter-example left out."""
+        found = asdict(replace(self, counterexample=None))
+        del found["counterexample"]
+        return found

@@ -11,6 +11,7 @@ import typer
 
 import spectest
 from spectest.cli.bench import bench
+from spectest.cli.calibrate import calibrate
 from spectest.cli.golden import app as golden
 from spectest.cli.optimum import optimum
 from spectest.cli.replay import replay
@@ -31,6 +32,7 @@ app = typer.Typer(name="spectest", add_completion=False, pretty_exceptions_enabl
 app.command()(verify)
 app.command()(optimum)
 app.command()(bench)
+app.command()(calibrate)
 app.command()(replay)
 app.add_typer(golden, name="golden")
 

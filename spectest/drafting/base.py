@@ -54,3 +54,19 @@ class DraftingLaw(Protocol):
     def inclusion(self, problem: Problem) -> NDArray[np.float64]:
         """Return P(x is among the drafts) for each token, (V,)."""
         ...
+
+    def marginals(self, problem: Problem) -> NDArray[np.float64]:
+        """Return the law of each draft by itself, (n, V).
+
+        Raises:
+            ProblemTooLarge: no exact route exists at this size.
+        """
+        ...
+
+    def quantiles(self, problem: Problem, ids: NDArray[np.int64], uniforms: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return where each draft lies in its law given the drafts before it, (size, n).
+
+        If `ids` (size, n) follow the law and `uniforms` (size, n) are uniform, the results are independent uniforms:
+        the joint law of the drafts becomes one that is known at any V and n (Rosenblatt, Ann. Math. Statist. 23, 1952).
+        """
+        ...

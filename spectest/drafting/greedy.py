@@ -9,6 +9,7 @@ import numpy as np
 from spectest.drafting.base import JointLaw
 from spectest.drafting.enumeration import check_tuples
 from spectest.drafting.inverse_cdf import in_blocks
+from spectest.drafting.quantiles import sequential_quantiles
 from spectest.drafting.with_replacement import row_sampler
 
 if TYPE_CHECKING:
@@ -92,6 +93,20 @@ class Greedy:
         inclusion = restricted(problem.draft, top)
         inclusion[top] = 1.0
         return inclusion
+
+    def marginals(self, problem: Problem) -> NDArray[np.float64]:
+        """Return one token of A for each draft but the last, whose law is q restricted to the rest, (n, V)."""
+        top = top_tokens(problem.draft, problem.n_drafts - 1)
+        marginals = np.zeros((problem.n_drafts, problem.vocab_size))
+        marginals[np.arange(top.size), top] = 1.0
+        marginals[-1] = restricted(problem.draft, top)
+        return marginals
+
+    def quantiles(self, problem: Problem, ids: NDArray[np.int64], uniforms: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the uniform itself where the draft is given, and the last one's quantile in what A leaves."""
+        quantiles = sequential_quantiles(problem.draft_rows, ids, uniforms, distinct=True)
+        quantiles[:, :-1] = uniforms[:, :-1]
+        return quantiles
 
 
 GREEDY: Final = Greedy()

@@ -15,6 +15,7 @@ from spectest.drafting.base import JointLaw
 from spectest.drafting.enumeration import check_tuples
 from spectest.drafting.greedy import GREEDY, restricted, top_tokens
 from spectest.drafting.inverse_cdf import in_blocks
+from spectest.drafting.quantiles import sequential_quantiles
 from spectest.drafting.with_replacement import row_sampler
 
 if TYPE_CHECKING:
@@ -72,6 +73,23 @@ class Hub:
     def inclusion(self, problem: Problem) -> NDArray[np.float64]:
         """Return P(x among the drafts): 1 for the hub, q(x) / q(V - a) elsewhere, (V,)."""
         return GREEDY.inclusion(problem)
+
+    def marginals(self, problem: Problem) -> NDArray[np.float64]:
+        """Return q for the first draft; for the second 1 - q_a on the hub and q_a q(x) / q(V - a) elsewhere, (2, V)."""
+        first = problem.draft
+        if problem.n_drafts == 1:
+            return problem.draft_rows
+        top = top_tokens(first, 1)
+        second = first[top] * restricted(first, top)
+        second[top] = np.delete(first, top).sum()
+        return np.stack([first, second])
+
+    def quantiles(self, problem: Problem, ids: NDArray[np.int64], uniforms: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the first's quantile under q; after the hub the second's in the rest, else the uniform itself."""
+        quantiles = sequential_quantiles(problem.draft_rows, ids, uniforms, distinct=True)
+        given = ids[:, 0] != top_tokens(problem.draft, 1)[0]
+        quantiles[given, 1:] = uniforms[given, 1:]
+        return quantiles
 
 
 LAW: Final[DraftingLaw] = Hub()

@@ -8,6 +8,7 @@ import numpy as np
 
 from spectest.drafting.enumeration import product_law
 from spectest.drafting.inverse_cdf import in_blocks
+from spectest.drafting.quantiles import sequential_quantiles
 from spectest.drafting.with_replacement import row_sampler
 
 if TYPE_CHECKING:
@@ -53,6 +54,14 @@ class Independent:
         with np.errstate(divide="ignore"):  # q_k(x) = 1: log1p(-1) = -inf and the result is 1
             inclusion: NDArray[np.float64] = -np.expm1(np.log1p(-problem.draft_rows).sum(axis=0))
         return inclusion
+
+    def marginals(self, problem: Problem) -> NDArray[np.float64]:
+        """Return q_k for draft k, (n, V)."""
+        return problem.draft_rows
+
+    def quantiles(self, problem: Problem, ids: NDArray[np.int64], uniforms: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the randomised quantile of draft k under q_k, (size, n)."""
+        return sequential_quantiles(problem.draft_rows, ids, uniforms)
 
 
 LAW: Final[DraftingLaw] = Independent()

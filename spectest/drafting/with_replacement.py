@@ -8,6 +8,7 @@ import numpy as np
 
 from spectest.drafting.enumeration import product_law
 from spectest.drafting.inverse_cdf import InverseCdf, in_blocks
+from spectest.drafting.quantiles import sequential_quantiles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,6 +62,14 @@ class WithReplacement:
         with np.errstate(divide="ignore"):  # q(x) = 1: log1p(-1) = -inf and the result is 1
             inclusion: NDArray[np.float64] = -np.expm1(problem.n_drafts * np.log1p(-problem.draft))
         return inclusion
+
+    def marginals(self, problem: Problem) -> NDArray[np.float64]:
+        """Return q for every draft, (n, V)."""
+        return problem.draft_rows
+
+    def quantiles(self, problem: Problem, ids: NDArray[np.int64], uniforms: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the randomised quantile of each draft under q, (size, n)."""
+        return sequential_quantiles(problem.draft_rows, ids, uniforms)
 
 
 LAW: Final[DraftingLaw] = WithReplacement()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import perm
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +11,7 @@ import numpy as np
 from spectest.drafting.base import JointLaw
 from spectest.drafting.enumeration import check_tuples
 from spectest.drafting.inverse_cdf import InverseCdf, in_blocks
+from spectest.drafting.quantiles import sequential_quantiles
 from spectest.drafting.race import PrefixMiss, race_inclusion, subset_miss
 
 if TYPE_CHECKING:
@@ -224,6 +226,25 @@ class WithoutReplacement:
         for i, x in enumerate(support):
             inclusion[x] = min(1.0, drawn.reshape(-1, 2, 1 << i)[:, 1].sum())
         return inclusion
+
+    def marginals(self, problem: Problem) -> NDArray[np.float64]:
+        """Return the law of each draft, (n, V): what the k-th adds to P(x among the first k), exact to about 1e-14.
+
+        Raises:
+            ProblemTooLarge: n >= 3, more than 14 tokens, and fewer than n of them with q above 1e-290.
+        """
+        among = np.zeros((problem.n_drafts + 1, problem.vocab_size))
+        for k in range(1, problem.n_drafts + 1):
+            among[k] = self.inclusion(replace(problem, n_drafts=k))
+        # A difference of rounded numbers may be 0 for a token that is drawn now and then; what is left of 1 never
+        # exceeds 1, so its probability is at least q(x) P(x not drawn before).
+        marginals: NDArray[np.float64] = np.maximum(np.diff(among, axis=0), problem.draft * (1.0 - among[:-1]))
+        marginals /= marginals.sum(axis=1, keepdims=True)
+        return marginals
+
+    def quantiles(self, problem: Problem, ids: NDArray[np.int64], uniforms: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the randomised quantile of each draft under q restricted to the tokens left, (size, n)."""
+        return sequential_quantiles(problem.draft_rows, ids, uniforms, distinct=True)
 
 
 WITHOUT_REPLACEMENT: Final = WithoutReplacement()

@@ -9,10 +9,11 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spectest.declaration import name_of
 from spectest.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import ModuleType
 
 
@@ -24,19 +25,32 @@ def split(address: str) -> tuple[str, str]:
     """
     module, _, name = address.rpartition(":")
     if not module or not all(part.isidentifier() for part in name.split(".")):
-        msg = f"a selector is named as `pkg.mod:name` or `path/to/file.py:name`, got {address!r}"
+        msg = f"a function is named as `pkg.mod:name` or `path/to/file.py:name`, got {address!r}"
         raise UsageError(msg)
     return module, name
 
 
-def resolve(address: str) -> Callable[..., Any]:
+def resolve(address: str, files: dict[Path, ModuleType] | None = None) -> Callable[..., Any]:
     """Import what an address names.
+
+    Args:
+        address: `pkg.mod:name` or `path/to/file.py:name`.
+        files: modules found for earlier addresses, by file; one of the same file is the same module, so that what its
+            functions share stays shared. Without it a file is run afresh.
 
     Raises:
         UsageError: it does not import, does not exist or is not callable. The import's own error is its cause.
     """
     where, name = split(address)
-    module = _load_file(Path(where)) if where.endswith(".py") else _load_module(where)
+    files = {} if files is None else files
+    if where.endswith(".py"):
+        path = Path(where).expanduser().resolve()
+        module = files[path] if path in files else _load_file(path)
+    else:
+        module = _load_module(where)
+    file = getattr(module, "__file__", None)
+    if file:
+        files[Path(file).resolve()] = module
     found: Any = module
     for part in name.split("."):
         if not hasattr(found, part):
@@ -60,8 +74,7 @@ def _load_module(name: str) -> ModuleType:
 
 
 def _load_file(path: Path) -> ModuleType:
-    """Import a file under its own stem, with its folder importable as it is for a script."""
-    path = path.expanduser().resolve()
+    """Import the file at an absolute path under its own stem, with its folder importable as it is for a script."""
     if not path.is_file():
         msg = f"no such file: {path}"
         raise UsageError(msg)
@@ -115,6 +128,26 @@ def _origin(module: str) -> Path | None:
 def _one_line(error: BaseException) -> str:
     first = str(error).strip().splitlines()
     return f"{type(error).__name__}: {first[0]}" if first else type(error).__name__
+
+
+def addressed(declared: Mapping[str, Any], selector: str) -> dict[str, Any]:
+    """Return declarations with a callable `propose` by its address, as they reach the process that runs `selector`.
+
+    Raises:
+        UsageError: it has none.
+    """
+    given = dict(declared)
+    propose = given.get("propose")
+    if callable(propose):
+        given["propose"] = address_of(propose)
+        if given["propose"] is None:
+            msg = (
+                f"`propose` {name_of(propose)} has no address under which the process that runs {selector} finds it: "
+                "define it at the top of a module, or declare it where the selector is defined, with "
+                "`@spectest.selector(propose=...)`"
+            )
+            raise UsageError(msg)
+    return given
 
 
 def address_of(function: Callable[..., Any]) -> str | None:

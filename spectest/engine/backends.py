@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
@@ -11,9 +11,17 @@ from spectest.engine.faults import BadOutput
 from spectest.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from spectest.declaration import Declaration
+
+#: An id that no vocabulary has: reading one outside the rows handed over raises, or shows.
+_POISON_ID: Final = 2**62
+#: Buffers of one size that are left behind: small ones are asked for more often.
+_COPIES: Final = 4
+_SMALL: Final = 2**20
 
 
 class Backend(Protocol):
@@ -51,6 +59,18 @@ class Backend(Protocol):
         """Copy `values` into `buffer`, in place."""
         ...
 
+    def embed(self, values: Any) -> Any:
+        """Return `values` as a contiguous part of a larger array: NaN, or ids far out of range, before and after."""
+        ...
+
+    def share(self, values: Any) -> Any:
+        """Return (B, n, V) laws, equal along n, with stride 0 there."""
+        ...
+
+    def litter(self, sizes: Sequence[int], byte: int) -> None:
+        """Allocate some memory of each of these sizes, in bytes, fill it with `byte` and free it all."""
+        ...
+
     def version(self, values: Any) -> int:
         """Return a counter that grows with every in-place write the library knows of (0 where it keeps none)."""
         ...
@@ -59,8 +79,8 @@ class Backend(Protocol):
         """Return whether two arrays hold equal values."""
         ...
 
-    def tokens(self, output: Any, rows: int) -> NDArray[np.int64]:
-        """Validate a batched output, (B,) int64 on the device; return it on the host.
+    def tokens(self, output: Any, *shape: int) -> NDArray[np.int64]:
+        """Validate a batched output, int64 of `shape` on the device; return it on the host.
 
         Raises:
             BadOutput: anything else came back.
@@ -113,6 +133,23 @@ class NumpyBackend:
         """See `Backend`."""
         buffer[...] = values
 
+    def embed(self, values: NDArray[Any]) -> NDArray[Any]:
+        """See `Backend`."""
+        margin = _margin(values.shape)
+        whole = np.full(values.size + 2 * margin, _POISON_ID if values.dtype.kind == "i" else np.nan, values.dtype)
+        part = whole[margin:-margin].reshape(values.shape)
+        part[...] = values
+        return part
+
+    def share(self, values: NDArray[Any]) -> NDArray[Any]:
+        """See `Backend`. A broadcast view is read-only."""
+        return np.broadcast_to(values[..., :1, :].copy(), values.shape)
+
+    def litter(self, sizes: Sequence[int], byte: int) -> None:
+        """See `Backend`."""
+        held = [np.full(size, byte, dtype=np.uint8) for size in sizes for _ in range(_copies(size))]
+        del held
+
     def version(self, values: NDArray[Any]) -> int:
         """See `Backend`."""
         del values
@@ -122,13 +159,13 @@ class NumpyBackend:
         """See `Backend`."""
         return bool(np.array_equal(left, right))
 
-    def tokens(self, output: object, rows: int) -> NDArray[np.int64]:
+    def tokens(self, output: object, *shape: int) -> NDArray[np.int64]:
         """See `Backend`."""
         if not isinstance(output, np.ndarray):
-            msg = f"it must return a numpy array of shape ({rows},), got {_describe(output)}"
+            msg = f"it must return a numpy array of shape {shape}, got {_describe(output)}"
             raise BadOutput(msg)
-        if output.shape != (rows,) or output.dtype != np.int64:
-            msg = f"it must return int64 of shape ({rows},), got {output.dtype} of shape {output.shape}"
+        if output.shape != shape or output.dtype != np.int64:
+            msg = f"it must return int64 of shape {shape}, got {output.dtype} of shape {output.shape}"
             raise BadOutput(msg)
         return np.array(output)
 
@@ -189,6 +226,28 @@ class TorchBackend:
         """See `Backend`."""
         buffer.copy_(values)
 
+    def embed(self, values: Any) -> Any:
+        """See `Backend`."""
+        margin = _margin(tuple(values.shape))
+        fill = float("nan") if values.is_floating_point() else _POISON_ID
+        whole = self._torch.full((values.numel() + 2 * margin,), fill, dtype=values.dtype, device=self._device)
+        part = whole[margin:-margin].view(values.shape)
+        part.copy_(values)
+        return part
+
+    def share(self, values: Any) -> Any:
+        """See `Backend`."""
+        return values[..., :1, :].clone().expand(values.shape)
+
+    def litter(self, sizes: Sequence[int], byte: int) -> None:
+        """See `Backend`."""
+        held = [
+            self._torch.full((size,), byte, dtype=self._torch.uint8, device=self._device)
+            for size in sizes
+            for _ in range(_copies(size))
+        ]
+        del held
+
     def version(self, values: Any) -> int:
         """See `Backend`."""
         return int(values._version)  # noqa: SLF001 (the public name for it does not exist)
@@ -197,14 +256,14 @@ class TorchBackend:
         """See `Backend`."""
         return bool(self._torch.equal(left, right))
 
-    def tokens(self, output: Any, rows: int) -> NDArray[np.int64]:
+    def tokens(self, output: Any, *shape: int) -> NDArray[np.int64]:
         """See `Backend`."""
         if not isinstance(output, self._torch.Tensor):
-            msg = f"it must return a torch tensor of shape ({rows},), got {_describe(output)}"
+            msg = f"it must return a torch tensor of shape {shape}, got {_describe(output)}"
             raise BadOutput(msg)
-        if tuple(output.shape) != (rows,) or output.dtype != self._torch.int64:
+        if tuple(output.shape) != shape or output.dtype != self._torch.int64:
             got = f"{str(output.dtype).removeprefix('torch.')} of shape {tuple(output.shape)}"
-            msg = f"it must return int64 of shape ({rows},), got {got}"
+            msg = f"it must return int64 of shape {shape}, got {got}"
             raise BadOutput(msg)
         if output.device.type != self._device.type:
             msg = f"it must return a tensor on {self._device.type}, got one on {output.device.type}"
@@ -220,6 +279,15 @@ class TorchBackend:
         except RuntimeError:
             return False
         return True
+
+
+def _margin(shape: tuple[int, ...]) -> int:
+    """Return how many elements of poison lie before and after an array: as many as its largest row has."""
+    return max(1, int(np.prod(shape[1:] if len(shape) > 1 else shape)))
+
+
+def _copies(size: int) -> int:
+    return _COPIES if size <= _SMALL else 1
 
 
 def _describe(output: object) -> str:

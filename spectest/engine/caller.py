@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import traceback
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -17,8 +17,13 @@ if TYPE_CHECKING:
 
     from spectest.declaration import Declaration
     from spectest.engine.backends import Backend
+    from spectest.engine.experiment import Layout
+
+#: The two protocols a call may follow.
+Function = Literal["select", "propose"]
 
 _SEEDS_AT_ONCE = 1024
+_ITEM_SIZES = (1, 2, 4, 8)  # bytes of the types that a selector may keep its results in
 #: Seeds of `rng="seed"`: what every consumer takes, among them numpy's legacy generators and signed 32-bit kernels.
 _SEED_LIMIT = 2**31
 
@@ -31,8 +36,8 @@ class Pulse(Protocol):
         """Whether the user has pressed Ctrl-C."""
         ...
 
-    def begin(self) -> None:
-        """Mark the begin of a call."""
+    def begin(self, function: Function = "select") -> None:
+        """Mark the begin of a call of one of the two functions."""
         ...
 
     def end(self) -> None:
@@ -45,7 +50,7 @@ class NoPulse:
 
     interrupted = False
 
-    def begin(self) -> None:
+    def begin(self, function: Function = "select") -> None:
         """See `Pulse`."""
 
     def end(self) -> None:
@@ -53,13 +58,20 @@ class NoPulse:
 
 
 class Randomness:
-    """The fourth argument of a selector, fresh for every call; a function of the seed alone."""
+    """The last argument of a selector, fresh for every call; a function of the seed alone.
 
-    def __init__(self, declaration: Declaration, backend: Backend, seed: int) -> None:
+    Where a proposer comes first, both get the same generator, or the same int; uniforms are each one's own.
+    """
+
+    def __init__(
+        self, declaration: Declaration, backend: Backend, seed: int, uniforms: NDArray[np.float64] | None = None
+    ) -> None:
         self._kind = declaration.rng
+        self._given = uniforms  # (B, n + 1), for the one call there is
         self._backend = backend
         self._stream = np.random.default_rng(seed)
         self._seeds: list[int] = []
+        self._proposed_with: int | None = None
         self._generator: Any = None
         if self._kind == "generator":
             self._generator = backend.generator(seed)
@@ -73,11 +85,30 @@ class Randomness:
         if self._kind == "global":
             return ()
         if self._kind == "seed":
-            if not self._seeds:
-                self._seeds = self._stream.integers(_SEED_LIMIT, size=_SEEDS_AT_ONCE).tolist()
-            return (self._seeds.pop(),)
-        shape = (n_drafts + 1,) if rows is None else (rows, n_drafts + 1)
-        return (self._backend.uniforms(self._stream.random(shape)),)
+            seed, self._proposed_with = self._proposed_with, None
+            return (self._seed() if seed is None else seed,)
+        return (self._uniforms(rows, n_drafts + 1),)
+
+    def to_propose(self, rows: int | None, n_drafts: int) -> tuple[Any, ...]:
+        """Return what follows `draft_probs` in a call of the proposer, before that of the selector."""
+        if self._kind == "seed":
+            self._proposed_with = self._seed()
+            return (self._proposed_with,)
+        if self._kind == "uniforms":
+            return (self._uniforms(rows, n_drafts),)
+        return self.arguments(rows, n_drafts)
+
+    def _seed(self) -> int:
+        if not self._seeds:
+            self._seeds = self._stream.integers(_SEED_LIMIT, size=_SEEDS_AT_ONCE).tolist()
+        return self._seeds.pop()
+
+    def _uniforms(self, rows: int | None, columns: int) -> Any:
+        if self._given is not None:
+            given, self._given = (self._given, None) if rows is not None else (self._given[0], self._given[1:])
+            return self._backend.uniforms(given)
+        shape = (columns,) if rows is None else (rows, columns)
+        return self._backend.uniforms(self._stream.random(shape))
 
 
 class Caller:
@@ -105,16 +136,21 @@ class Caller:
         draft: Any,
         ids: NDArray[np.int64],
         randomness: Randomness,
+        *,
+        layout: Layout = "own",
+        litter: int | None = None,
     ) -> NDArray[np.int64]:
         """Call on B rows: target (B, V), draft (B, n, V), ids (B, n); return (B,) int64 on the host.
+
+        `layout` is how its inputs lie in memory, `litter` the byte that memory freed just before the call is full of.
 
         Raises:
             SelectorFault: the selector raised, returned something else, or wrote to its inputs.
         """
         if not self.declaration.batched:
-            return self._one_by_one(target, draft, ids, randomness)
+            return self._one_by_one(target, draft, ids, randomness, layout=layout, litter=litter)
         rows, vocab_size = target.shape
-        handed = self.backend.integers(ids)
+        target, draft, handed = self._laid_out(layout, target, draft, self.backend.integers(ids))
         before = self._versions(target, draft, handed)
         fourth = randomness.arguments(rows, ids.shape[1])
 
@@ -122,9 +158,10 @@ class Caller:
             self.answer = output
             return self.backend.tokens(output, rows)
 
+        self._leave(litter, rows, ids.shape[1], vocab_size)
         tokens: NDArray[np.int64] = self._invoke(read, target, draft, handed, *fourth)
         self._unchanged(before, target, draft, handed, ids)
-        _in_range(tokens, vocab_size)
+        in_range(tokens, vocab_size)
         return tokens
 
     def _one_by_one(
@@ -133,19 +170,40 @@ class Caller:
         draft: Any,
         ids: NDArray[np.int64],
         randomness: Randomness,
+        *,
+        layout: Layout,
+        litter: int | None,
     ) -> NDArray[np.int64]:
         rows, vocab_size = target.shape
         handed = self.backend.integers(ids)
         before = self._versions(target, draft, handed)
         tokens = np.empty(rows, dtype=np.int64)
         for row in range(rows):
+            laid_out = self._laid_out(layout, target[row], draft[row], handed[row])
             fourth = randomness.arguments(None, ids.shape[1])
-            token: int = self._invoke(_as_int, target[row], draft[row], handed[row], *fourth)
+            self._leave(litter, 1, ids.shape[1], vocab_size)
+            token: int = self._invoke(_as_int, *laid_out, *fourth)
             if not 0 <= token < vocab_size:  # before it is stored: it may not even fit
                 raise BadOutput(_out_of_range(token, vocab_size, row))
             tokens[row] = token
         self._unchanged(before, target, draft, handed, ids)
         return tokens
+
+    def _laid_out(self, layout: Layout, target: Any, draft: Any, handed: Any) -> tuple[Any, Any, Any]:
+        """Return the inputs of a call as they are to lie in memory; their contents stay the same."""
+        if layout == "embedded":
+            return self.backend.embed(target), self.backend.embed(draft), self.backend.embed(handed)
+        if layout == "expanded":
+            return target, self.backend.share(draft), handed
+        return target, draft, handed
+
+    def _leave(self, litter: int | None, rows: int, n_drafts: int, vocab_size: int) -> None:
+        """Free memory of the sizes a selector is likely to ask for, full of the byte `litter`."""
+        if litter is None:
+            return
+        elements = {vocab_size, n_drafts, n_drafts * vocab_size}
+        elements |= {rows * width for width in (1, n_drafts, n_drafts + 1, vocab_size, n_drafts * vocab_size)}
+        self.backend.litter(sorted(size * width for size in elements for width in _ITEM_SIZES), litter)
 
     def _versions(self, *arrays: Any) -> tuple[int, ...]:
         return tuple(map(self.backend.version, arrays))
@@ -164,13 +222,13 @@ class Caller:
         """Call the selector and `read` its answer, in one pulse: a device may hang or fail only as that is fetched."""
         return self.guarded(lambda: read(self.function(*arguments)))
 
-    def guarded(self, work: Callable[[], Any]) -> Any:
-        """Return what `work` makes of the selector, in one pulse.
+    def guarded(self, work: Callable[[], Any], function: Function = "select") -> Any:
+        """Return what `work` makes of the selector, or of the `function` named, in one pulse.
 
         Raises:
             SelectorFault: whatever `work` raises, but the user's Ctrl-C.
         """
-        self.pulse.begin()
+        self.pulse.begin(function)
         try:
             return work()
         except SelectorFault:  # of an answer that was read
@@ -199,10 +257,16 @@ def _one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
-def _in_range(tokens: NDArray[np.int64], vocab_size: int) -> None:
+def in_range(tokens: NDArray[np.int64], vocab_size: int) -> None:
+    """Refuse ids that are none; `tokens` has one row, or one entry, for each row of the call.
+
+    Raises:
+        BadOutput: one lies outside [0, V).
+    """
     low, high = int(tokens.min()), int(tokens.max())
     if low < 0 or high >= vocab_size:
-        row = int(tokens.argmin() if low < 0 else tokens.argmax())
+        place = int(tokens.argmin() if low < 0 else tokens.argmax())
+        row = place // (tokens.size // tokens.shape[0])
         raise BadOutput(_out_of_range(low if low < 0 else high, vocab_size, row))
 
 

@@ -12,6 +12,7 @@ from spectest import drafting
 from spectest.engine.caller import Caller, Randomness
 from spectest.engine.experiment import Call, Experiment, Outcome, Tally
 from spectest.engine.faults import InputMutated
+from spectest.engine.proposer import Proposer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,14 +35,17 @@ LONGEST_CALL: Final = 1.0
 #: Every free-running experiment opens with these calls: one row, then two small odd ones, the last of which is timed.
 OPENING: Final = (1, 63, 67)
 PROGRESS_EVERY: Final = 0.2
+#: Who may have written to an input, by where the drafts come from.
+_WRITERS: Final = {"law": "it", "own": "it, or its `propose`,", "unverified": "its `propose`"}
 
 
 class Executor:
-    """Runs experiments against one selector."""
+    """Runs experiments against one selector, and the proposer it declares, if any."""
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(self, caller: Caller, propose: Callable[..., Any] | None = None) -> None:
         self._caller = caller
         self._backend = caller.backend
+        self._proposer = None if propose is None else Proposer(propose, caller)
 
     def call(self, call: Call) -> Outcome:
         """Make one call; inputs are compared bit for bit afterwards.
@@ -54,8 +58,10 @@ class Executor:
             ids = _Drafts(call.problems, call.draft_seed).rows(call.pattern)
         target, draft = self._stacked(call.problems)
         rows = self._backend.take(target, call.pattern), self._backend.take(draft, call.pattern)
-        randomness = Randomness(self._caller.declaration, self._backend, call.seed)
-        tokens = self._caller(*rows, ids, randomness)
+        if call.global_seed is not None:
+            self._backend.seed_globals(call.global_seed)
+        randomness = Randomness(self._caller.declaration, self._backend, call.seed, call.uniforms)
+        tokens = self._caller(*rows, ids, randomness, litter=call.litter)
         expected = self._backend.take(target, call.pattern), self._backend.take(draft, call.pattern)
         self._unchanged(rows, expected)
         if call.then is None:
@@ -77,11 +83,18 @@ class Executor:
         drafts = _Drafts(experiment.problems, experiment.seed)
         randomness = Randomness(self._caller.declaration, self._backend, experiment.seed)
         kept: list[NDArray[np.int64]] = []
+        proposed: list[NDArray[Any]] = []
         source = self._patterned if experiment.pattern is not None else self._chunks
         until = math.inf if experiment.seconds is None else started + experiment.seconds
         for target, draft, pattern, group in source(experiment, tally, until):
-            ids = drafts.rows(pattern)
-            tokens = self._caller(target, draft, ids, randomness)
+            if experiment.drafts == "law":
+                ids = drafts.rows(pattern) if experiment.ids is None else np.tile(experiment.ids, (pattern.size, 1))
+                tokens = self._caller(target, draft, ids, randomness, layout=experiment.layout)
+            else:
+                assert self._proposer is not None
+                ids, tokens = self._proposer.answers(target, draft, randomness, verified=experiment.drafts == "own")
+                if experiment.keep or experiment.drafts == "unverified":
+                    proposed.append(ids.astype(np.min_scalar_type(vocab_size - 1)))
             tally.add(group, tokens, (ids == tokens[:, None]).any(axis=1))
             if experiment.keep:
                 kept.append(tokens)
@@ -92,6 +105,8 @@ class Executor:
         tally.seconds = time.perf_counter() - started
         if experiment.keep:
             tally.outputs = np.stack(kept)
+        if proposed:
+            tally.drafts = np.concatenate(proposed)
         return tally
 
     def _stacked(self, problems: tuple[Prepared, ...]) -> tuple[Any, Any]:
@@ -106,15 +121,23 @@ class Executor:
         assert experiment.pattern is not None
         pattern = experiment.pattern
         stream = np.random.default_rng([experiment.seed, 1])
-        tally.rows = int(pattern.size)
-        for done in range(0, experiment.samples, pattern.size):
+        lines = np.atleast_2d(pattern)
+        tally.rows = int(lines.shape[1])
+        buffers = self._backend.take(target, lines[0]), self._backend.take(draft, lines[0])
+        for call, done in enumerate(range(0, experiment.samples, tally.rows)):
             if done and time.perf_counter() > until:
                 break
-            rows = stream.permutation(pattern) if experiment.shuffle else pattern
+            line = lines[call % len(lines)]
+            rows = stream.permutation(line) if experiment.shuffle else line
             group = np.arange(rows.size) if experiment.group == "row" else rows
             handed = self._backend.take(target, rows), self._backend.take(draft, rows)
+            if pattern.ndim > 1:
+                for buffer, values in zip(buffers, handed, strict=True):
+                    self._backend.overwrite(buffer, values)
+                handed = buffers
             yield *handed, rows, group
-            self._unchanged(handed, (self._backend.take(target, rows), self._backend.take(draft, rows)))
+            expected = self._backend.take(target, rows), self._backend.take(draft, rows)
+            self._unchanged(handed, expected, experiment)
 
     def _chunks(self, experiment: Experiment, tally: Tally, until: float) -> Iterator[_Chunk]:
         """Yield calls whose rows all hold one problem, in chunks as large as is quick."""
@@ -143,10 +166,10 @@ class Executor:
             if stacked is not None:
                 same = np.full(rows, problem)
                 expected = self._backend.take(stacked[0], same), self._backend.take(stacked[1], same)
-                self._unchanged((target[:rows], draft[:rows]), expected)
+                self._unchanged((target[:rows], draft[:rows]), expected, experiment)
             done, call = done + rows, call + 1
         if stacked is None:
-            self._unchanged((target, draft), self._buffers(first, int(target.shape[0]), views=True))
+            self._unchanged((target, draft), self._buffers(first, int(target.shape[0]), views=True), experiment)
 
     def _rows_at_once(self, elements: int) -> int:
         """Return how many rows of n·V `elements` make a good call; a few beat single ones even outside the cache."""
@@ -163,11 +186,14 @@ class Executor:
         target, draft = self._stacked((prepared,))
         return self._backend.take(target, index), self._backend.take(draft, index)
 
-    def _unchanged(self, handed: tuple[Any, Any], expected: tuple[Any, Any]) -> None:
+    def _unchanged(
+        self, handed: tuple[Any, Any], expected: tuple[Any, Any], experiment: Experiment | None = None
+    ) -> None:
         """Catch writes the library keeps no count of (numpy, raw pointers, kernels)."""
+        who = "it" if experiment is None else _WRITERS[experiment.drafts]
         for name, got, want in zip(("target_probs", "draft_probs"), handed, expected, strict=True):
             if not self._backend.same(got, want):
-                msg = f"it wrote to its input {name}"
+                msg = f"{who} wrote to its input {name}"
                 raise InputMutated(msg)
 
 

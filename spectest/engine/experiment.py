@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from spectest.engine.precision import Prepared
 
 Grouping = Literal["problem", "row"]
+Drafts = Literal["law", "own", "unverified"]
+#: How the inputs of a call lie in memory: `own`, an array each; `embedded`, a contiguous part of a larger array with
+#: poison around it; `expanded`, one draft law seen n times (stride 0), for a selector that declares `broadcast`.
+Layout = Literal["own", "embedded", "expanded"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,11 +28,16 @@ class Experiment:
         samples: rows to draw in all.
         seed: of every random stream in it.
         pattern: problem index of each row of a call, shape (B,); None: every row is problem 0 and the
-            engine chooses B.
+            engine chooses B. Shape (C, B): call c has line c mod C, written into the same buffers as the call before.
         shuffle: permute the pattern afresh for every call.
         alternate: call c is problem c mod P on all its rows, written into the same buffers as the call before.
         group: tally by problem, or by row of the call.
-        keep: also return the raw outputs, (calls, B); needs a pattern or `rows`.
+        keep: also return the raw outputs, (calls, B); needs a pattern or `rows`. Own drafts are returned as well.
+        drafts: where the drafts come from: `law`, drawn by the engine; `own`, from the implementation's `propose`,
+            called before the selector with the same randomness; `unverified`, from `propose` alone: the drafts are
+            returned, the selector is not called, and the first draft of each row counts as its token.
+        ids: the drafts (n,) of every row of every call, in place of drawn ones.
+        layout: how the inputs lie in memory.
         rows: rows of every call, None for the engine's choice.
         cap: the engine's own choice in an earlier run (`Tally.rows`), so that a replay repeats its calls exactly.
         seconds: stop after this long, with fewer samples.
@@ -42,6 +51,9 @@ class Experiment:
     alternate: bool = False
     group: Grouping = "problem"
     keep: bool = False
+    drafts: Drafts = "law"
+    ids: NDArray[np.int64] | None = None
+    layout: Layout = "own"
     rows: int | None = None
     cap: int | None = None
     seconds: float | None = None
@@ -50,7 +62,7 @@ class Experiment:
     def groups(self) -> int:
         """How many groups the tally has."""
         if self.group == "row" and self.pattern is not None:
-            return int(self.pattern.size)
+            return int(self.pattern.shape[-1])
         return len(self.problems)
 
 
@@ -67,6 +79,8 @@ class Tally:
     rows: int = 0  # of a call, as asked for or as the engine chose: the `cap` of a replay
     seconds: float = 0.0
     outputs: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 0), dtype=np.int64))
+    #: The implementation's own drafts, (rows of all calls, n), in the smallest unsigned type that holds them.
+    drafts: NDArray[Any] = field(default_factory=lambda: np.zeros((0, 0), dtype=np.uint8))
 
     @classmethod
     def empty(cls, groups: int, vocab_size: int) -> Tally:
@@ -96,6 +110,7 @@ class Tally:
             max(self.rows, other.rows),
             self.seconds + other.seconds,
             self.outputs if not other.outputs.size else other.outputs,
+            self.drafts if not other.drafts.size else other.drafts,
         )
 
 
@@ -110,6 +125,9 @@ class Call:
         then: a call to make next, while this one's answer is held.
         seed: of the selector's randomness.
         draft_seed: of the drafts.
+        uniforms: float64 (B, n + 1) in place of drawn ones, for a selector that declares them.
+        global_seed: seeds every global generator first, unless those are what it declares.
+        litter: a byte that the memory freed just before the call is full of.
     """
 
     problems: tuple[Prepared, ...]
@@ -118,6 +136,9 @@ class Call:
     draft_seed: int = 0
     ids: NDArray[np.int64] | None = None
     then: Call | None = None
+    uniforms: NDArray[np.float64] | None = None
+    global_seed: int | None = None
+    litter: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

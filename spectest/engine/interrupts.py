@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
+    from spectest.engine.caller import Function
+
 
 class CtrlC:
     """A `Pulse` for the parent's own process: within `with`, it notes whether Ctrl-C was pressed, and lets it through.
@@ -20,7 +22,7 @@ class CtrlC:
         self.interrupted = False
         self._previous: signal._HANDLER = None
 
-    def begin(self) -> None:
+    def begin(self, function: Function = "select") -> None:
         """See `Pulse`."""
 
     def end(self) -> None:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Protocol
 
 from spectest.engine.faults import SelectorDied, SelectorFault, SelectorHung
-from spectest.engine.worker import CHILD_VARIABLE, HEARTBEAT_BYTES, Loaded
+from spectest.engine.heartbeat import Monitor
+from spectest.engine.worker import CHILD_VARIABLE, Loaded
 from spectest.errors import UsageError
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class ChildSession:
         self._threads = threads
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Connection
-        self._heartbeat: IO[bytes]
+        self._heartbeat: Monitor
         self._output: IO[bytes]
         self.loaded = self._start()
 
@@ -118,11 +119,9 @@ class ChildSession:
 
     def _start(self) -> Loaded:
         ours, theirs = socket.socketpair()
-        self._heartbeat = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the child)
-        self._heartbeat.write(bytes(HEARTBEAT_BYTES))
-        self._heartbeat.flush()
+        self._heartbeat = Monitor()
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the child)
-        descriptors = (theirs.fileno(), self._heartbeat.fileno())
+        descriptors = (theirs.fileno(), self._heartbeat.descriptor)
         threads = str(self._threads)
         here = str(Path.cwd())
         path = [entry or here for entry in sys.path]
@@ -190,8 +189,9 @@ class ChildSession:
                     progress(value)
         except (EOFError, ConnectionResetError, BrokenPipeError) as error:
             last = self._last_output()
+            blamed = self._heartbeat.read().blamed
             how = self._kill()
-            msg = f"it ended its process ({how})"
+            msg = f"{blamed}it ended its process ({how})"
             raise SelectorDied(msg, last) from error
         except SelectorFault:
             raise
@@ -202,17 +202,17 @@ class ChildSession:
 
     def _wait(self) -> None:
         """Wait for the next message; kill the child if one call of the selector takes too long."""
-        seen, since = self._beats(), time.monotonic()
+        seen, since = self._heartbeat.read().beats, time.monotonic()
         while not self._answered():
-            beats = self._beats()
-            if beats != seen:
-                seen, since = beats, time.monotonic()
-            limit = self._timeout * (FIRST_CALL if beats == 1 else 1)
-            if beats % 2 and time.monotonic() - since > limit:
+            beat = self._heartbeat.read()
+            if beat.beats != seen:
+                seen, since = beat.beats, time.monotonic()
+            limit = self._timeout * (FIRST_CALL if beat.first else 1)
+            if beat.calling and time.monotonic() - since > limit:
                 last = self._last_output()
                 self._kill()
-                first = "its first call" if beats == 1 else "one call"
-                msg = f"{first} took more than {limit:g} s and was ended; raise --timeout if it only needs longer"
+                what = f"{beat.blamed}{'its first call' if beat.first else 'one call'}"
+                msg = f"{what} took more than {limit:g} s and was ended; raise --timeout if it only needs longer"
                 raise SelectorHung(msg, last)
 
     def _answered(self) -> bool:
@@ -227,9 +227,6 @@ class ChildSession:
         if self._process.poll() is not None and not self._channel.poll():
             raise EOFError
         return False
-
-    def _beats(self) -> int:
-        return int.from_bytes(os.pread(self._heartbeat.fileno(), HEARTBEAT_BYTES, 0), "little")
 
     def _last_output(self) -> str | None:
         size = os.fstat(self._output.fileno()).st_size  # not seek: the child writes at the position both share
@@ -269,19 +266,19 @@ class LocalSession:
 
     def __init__(self, function: Callable[..., Any], overrides: Mapping[str, Any] | None = None) -> None:
         # Imported here: a parent that only watches children needs no drafting, backends or torch.
-        from spectest.declaration import declared_by  # noqa: PLC0415
+        from spectest.declaration import declared_by, name_of  # noqa: PLC0415
         from spectest.engine.backends import backend_of  # noqa: PLC0415
         from spectest.engine.caller import Caller  # noqa: PLC0415
         from spectest.engine.executor import Executor  # noqa: PLC0415
         from spectest.engine.interrupts import CtrlC  # noqa: PLC0415
+        from spectest.engine.proposer import proposer_of  # noqa: PLC0415
         from spectest.engine.worker import describe  # noqa: PLC0415
 
         declaration = declared_by(function).override(overrides or {})
         self._ctrl_c = CtrlC()
-        self._executor = Executor(Caller(function, declaration, backend_of(declaration), self._ctrl_c))
-        module = getattr(function, "__module__", None) or type(function).__module__
-        name = f"{module}:{getattr(function, '__qualname__', type(function).__name__)}"
-        self.loaded = describe(function, declaration, name)
+        caller = Caller(function, declaration, backend_of(declaration), self._ctrl_c)
+        self._executor = Executor(caller, proposer_of(declaration))
+        self.loaded = describe(function, declaration, name_of(function))
 
     def call(self, call: Call) -> Outcome:
         """See `Session`."""

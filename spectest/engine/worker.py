@@ -6,7 +6,6 @@ this process's own output, which the parent holds in a file.
 
 from __future__ import annotations
 
-import mmap
 import os
 import platform
 import sys
@@ -14,26 +13,29 @@ import threading
 import time
 import traceback
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Final
 
-from spectest.declaration import declared_by
+from spectest.declaration import declared_by, name_of
 from spectest.engine.address import resolve
 from spectest.engine.backends import backend_of
 from spectest.engine.caller import Caller
 from spectest.engine.executor import Executor
 from spectest.engine.experiment import Call
 from spectest.engine.faults import SelectorFault
+from spectest.engine.heartbeat import Heartbeat
+from spectest.engine.proposer import proposer_of
 from spectest.engine.timing import Timing, measure
 from spectest.errors import SpectestError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+    from types import ModuleType
 
     from spectest.declaration import Declaration
 
-HEARTBEAT_BYTES: Final = 8
 #: Set in the child: `spectest.verify` called while the selector's module is imported must not start another child.
 CHILD_VARIABLE: Final = "SPECTEST_SELECTOR_PROCESS"
 #: A selector may carry a dict of strings under this name: what an adapter found out about the package it wraps.
@@ -49,22 +51,6 @@ class Loaded:
     environment: dict[str, str]
 
 
-class Heartbeat:
-    """A counter in shared memory, odd during a call: the parent sees whether it moves even if the child is stuck."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._memory = mmap.mmap(descriptor, HEARTBEAT_BYTES)
-        self._beats = 0
-        self.interrupted = False  # Ctrl-C reaches the parent alone
-
-    def begin(self) -> None:
-        """Mark the begin of a call."""
-        self._beats += 1
-        self._memory[:] = self._beats.to_bytes(HEARTBEAT_BYTES, "little")
-
-    end = begin
-
-
 def describe(function: Callable[..., Any], declaration: Declaration, address: str) -> Loaded:
     """Return what is known of a selector once it is imported, and where it runs."""
     environment = {"python": platform.python_version(), "platform": platform.platform(), "cpus": str(os.cpu_count())}
@@ -75,6 +61,8 @@ def describe(function: Callable[..., Any], declaration: Declaration, address: st
     if declaration.device.startswith("cuda"):
         environment["device"] = str(sys.modules["torch"].cuda.get_device_name(declaration.device))
     environment |= getattr(function, ENVIRONMENT_ATTRIBUTE, {})
+    if callable(declaration.propose):  # it may not cross to another process
+        declaration = replace(declaration, propose=name_of(declaration.propose))
     return Loaded(address, declaration, environment)
 
 
@@ -96,8 +84,10 @@ def serve(channel: Connection, heartbeat: Heartbeat) -> None:
     request = channel.recv()
     sys.path[:] = request["path"]
     try:
-        function = resolve(request["address"])
+        files: dict[Path, ModuleType] = {}
+        function = resolve(request["address"], files)
         declaration = declared_by(function).override(request["overrides"])
+        propose = proposer_of(declaration, files)
         backend = backend_of(declaration)
         set_threads(request["threads"])
         loaded = describe(function, declaration, request["address"])
@@ -108,7 +98,7 @@ def serve(channel: Connection, heartbeat: Heartbeat) -> None:
         return
     channel.send(("loaded", loaded))
     caller = Caller(function, declaration, backend, heartbeat)
-    executor = Executor(caller)
+    executor = Executor(caller, propose)
     while True:
         try:
             work = channel.recv()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from spectest.runner.excusing import WAIVED
+
 if TYPE_CHECKING:
     from spectest.checks.result import CaseResult
     from spectest.runner.report import Report
@@ -54,7 +56,9 @@ def verdict_line(report: Report, seconds: float) -> str:
     if report.verdict == "fail":
         said = f"fails: {', '.join(failed)} ({len(failed)} of {len(report.checks)} checks)"
     elif report.verdict == "pass":
+        waived = sum(case.detail.startswith(WAIVED) for case in report.cases)
         said = f"conforms: {len(report.cases)} cases of {len(report.checks)} checks found no deviation"
+        said += f" ({waived} waived)" if waived else ""
     elif undecided:
         said = f"inconclusive: {', '.join(undecided)}"
     elif report.interrupted:

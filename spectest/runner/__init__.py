@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from spectest.runner.config import TIERS, Planned, RunConfig, plan
+from spectest.runner.hunting import hunt
 from spectest.runner.lossless import assert_lossless
 from spectest.runner.report import CheckResult, Report
 from spectest.runner.run import Observer, Run, Silent, verify
@@ -17,6 +18,7 @@ __all__ = [
     "RunConfig",
     "Silent",
     "assert_lossless",
+    "hunt",
     "plan",
     "verify",
 ]

@@ -10,10 +10,12 @@ from spectest import checks
 from spectest.checks.base import Context, Shared
 from spectest.checks.result import CaseResult
 from spectest.engine import SelectorDied, SelectorFault, SelectorHung
+from spectest.runner.counterexamples import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from spectest.checks.base import Assist
     from spectest.engine import Session
     from spectest.runner.config import Planned, RunConfig
 
@@ -27,11 +29,13 @@ def run_case(
     seconds: float | None = None,
     cap: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    assist: Assist | None = None,
+    stored: Stored = Stored(),  # noqa: B008 (a tuple)
 ) -> tuple[CaseResult | None, int]:
     """Run one case; None where it says nothing about this kind of selector.
 
     Whatever the selector does wrong when called is a failed case. The second value is the rows of the largest
-    free-running call, which a replay needs.
+    free-running call, which a replay needs. A hunt begins with the counter-examples that are `stored`.
 
     Raises:
         UsageError: a declaration cannot be honoured, such as an unknown scheme.
@@ -40,7 +44,16 @@ def run_case(
     if not check.applies(planned.case, session.loaded.declaration):
         return None, 0
     context = Context(
-        session, config.settings, planned.alpha, shared or Shared(), seconds=seconds, progress=progress, cap=cap
+        session,
+        config.settings,
+        planned.alpha,
+        shared or Shared(),
+        seconds=seconds,
+        progress=progress,
+        assist=assist,
+        cap=cap,
+        stored=stored.found,
+        unreadable=stored.unreadable,
     )
     started = time.perf_counter()
     try:

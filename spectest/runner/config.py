@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from spectest import checks, schemes
 from spectest.checks.base import Settings
 from spectest.declaration import Declaration
 from spectest.errors import UsageError
+from spectest.runner.waivers import load_waivers
 from spectest.stats import split_alpha
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from spectest.problem import Problem
+    from spectest.runner.waivers import Waiver
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class RunConfig:
         checks: names of the checks to run, all by default; α is shared among all of them either way.
         problem: the user's own problem, in place of the main ones; `fitted` gives it the selector's drafts and law.
         overrides: declarations that override the selector's own; None items are ignored.
+        waivers: known failures.
 
     Raises:
         UsageError: a value is out of its range; the message names it.
@@ -72,6 +76,7 @@ class RunConfig:
     checks: tuple[str, ...] | None = None
     problem: Problem | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    waivers: tuple[Waiver, ...] = ()
 
     def __post_init__(self) -> None:
         """Validate."""
@@ -164,6 +169,7 @@ def configure(
     *,
     vocab: int | Iterable[int] | None = None,
     checks: Iterable[str] | None = None,
+    waivers: str | Path | None = None,
     **given: Any,  # noqa: ANN401 (validated by RunConfig and Declaration)
 ) -> RunConfig:
     """Return the configuration that keywords ask for; None stands for what was not given.
@@ -171,6 +177,7 @@ def configure(
     Args:
         vocab: one size, or several.
         checks: names of checks.
+        waivers: file of known failures (`spectest.runner.waivers`).
         given: any other field of `RunConfig`, or of `spectest.declaration.Declaration`.
 
     Raises:
@@ -185,6 +192,7 @@ def configure(
     return RunConfig(
         vocab=None if vocab is None else (vocab,) if isinstance(vocab, int) else tuple(vocab),
         checks=None if checks is None else tuple(checks),
+        waivers=() if waivers is None else load_waivers(Path(waivers)),
         overrides={name: value for name, value in given.items() if name not in own},
         **{name: value for name, value in given.items() if name in own},
     )

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from spectest.checks.base import Shared
+from spectest.checks.hunt import STORED, Hunt
 from spectest.checks.result import CaseResult
 from spectest.errors import SpectestError
+from spectest.runner import counterexamples
 from spectest.runner.case import run_case
+from spectest.runner.excusing import Excuses, unexpected
 from spectest.runner.replay import Record, replay, save
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from spectest.checks.base import Assist
     from spectest.engine import Session
     from spectest.runner.config import Planned, RunConfig
     from spectest.runner.sessions import Opener
@@ -35,10 +40,12 @@ class Judge:
     Args:
         opener: of the selector.
         config: of the run, fitted to the selector's declaration.
+        assist: hands an experiment to another worker, if one is idle.
     """
 
-    def __init__(self, opener: Opener, config: RunConfig) -> None:
+    def __init__(self, opener: Opener, config: RunConfig, assist: Assist | None = None) -> None:
         self._opener = opener
+        self._assist = assist
         self._config = config
         self._shared = Shared()
         self._lock = threading.Lock()
@@ -46,6 +53,8 @@ class Judge:
         self._lost = 0
         self._caps: dict[Planned, int] = {}
         self._confirmed: set[str] = set()
+        self._stored = counterexamples.load(opener.address) if opener.address else counterexamples.Stored()
+        self._excuses = Excuses(config, opener.address or "")
 
     def run(
         self,
@@ -60,13 +69,34 @@ class Judge:
         Raises:
             SpectestError: the case cannot be run as asked for, such as an unknown scheme.
         """
+        waiver = self._excuses.covering(planned)
+        if waiver is None:
+            return self._run(planned, session, seconds, progress)
+        started = time.monotonic()
+
+        def run() -> CaseResult | None:
+            left = max(0.0, seconds - (time.monotonic() - started))
+            return self._run(planned, session, left, progress)
+
+        return self._excuses.settled(waiver, planned, session, run, seconds=seconds)
+
+    def _run(
+        self, planned: Planned, session: Session, seconds: float, progress: Callable[[int, int], None] | None
+    ) -> CaseResult | None:
         with self._lock:
             given_up = self._lost >= _LOST_IN_ALL or (self._lost >= _LOST_AT_MOST and self._lost == self._judged)
         if given_up:
             detail = "not run: the selector hung or ended its process too often"
             return CaseResult(planned.check, planned.case, "inconclusive", detail)
         result, largest = run_case(
-            planned, self._config, session, shared=self._shared, seconds=seconds, progress=progress
+            planned,
+            self._config,
+            session,
+            shared=self._shared,
+            seconds=seconds,
+            progress=progress,
+            assist=self._assist,
+            stored=self._stored if (planned.check, planned.case) == (Hunt.name, STORED) else counterexamples.Stored(),
         )
         with self._lock:
             self._caps[planned] = largest
@@ -79,14 +109,21 @@ class Judge:
 
         A result that is no failure, and one of a selector without an address, is returned as it is.
         """
-        if result.verdict != "fail" or self._opener.address is None:
+        if result.verdict != "fail" or self._opener.address is None or unexpected(result):
             return result
         with self._lock:
             first = planned.check not in self._confirmed and len(self._confirmed) < _CONFIRMED
             self._confirmed.add(planned.check)
         record = Record(
-            self._opener.address, self._config, planned.check, planned.case, self._caps.get(planned) or None
+            self._opener.address,
+            self._config,
+            planned.check,
+            planned.case,
+            self._caps.get(planned) or None,
+            counterexample=result.counterexample,
         )
+        if result.counterexample is not None:
+            counterexamples.save(self._opener.address, result.counterexample)
         result = replace(result, replay=save(record))
         quick = not result.lost and result.seconds <= _CONFIRM_SECONDS
         if confirm and first and quick and _passes(record):

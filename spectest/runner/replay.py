@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from spectest.checks.adversary.counterexample import Counterexample
+from spectest.engine.address import addressed
 from spectest.errors import UsageError
 from spectest.problem import Problem
 from spectest.runner.case import run_case
 from spectest.runner.config import RunConfig, plan
+from spectest.runner.counterexamples import Stored
 from spectest.runner.sessions import Opener, cores
 
 if TYPE_CHECKING:
@@ -41,6 +44,7 @@ class Record:
     case: str
     cap: int | None
     path: tuple[str, ...] = field(default_factory=_path)
+    counterexample: Counterexample | None = None  # what the case found: put to the selector first
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict."""
@@ -49,6 +53,7 @@ class Record:
             for key in ("tier", "alpha", "beta", "delta", "seed", "vocab", "budget", "timeout")
         }
         problem = self.config.problem
+        given = {key: value for key, value in self.config.overrides.items() if value is not None}
         return {
             "version": _VERSION,
             "address": self.address,
@@ -57,7 +62,8 @@ class Record:
             "case": self.case,
             "cap": self.cap,
             "config": config,
-            "overrides": {key: value for key, value in self.config.overrides.items() if value is not None},
+            "overrides": addressed(given, self.address),
+            "counterexample": self.counterexample and self.counterexample.to_dict(),
             "problem": problem
             and {
                 "target": problem.target.tolist(),
@@ -82,7 +88,16 @@ class Record:
         config["vocab"] = tuple(config["vocab"]) if config["vocab"] else None
         problem = Problem(**stored["problem"]) if stored["problem"] else None
         run = RunConfig(**config, problem=problem, overrides=stored["overrides"])
-        return cls(stored["address"], run, stored["check"], stored["case"], stored["cap"], tuple(stored["path"]))
+        found = stored.get("counterexample")
+        return cls(
+            stored["address"],
+            run,
+            stored["check"],
+            stored["case"],
+            stored["cap"],
+            tuple(stored["path"]),
+            None if found is None else Counterexample.from_dict(found),
+        )
 
 
 def save(record: Record, directory: Path = DIRECTORY) -> str | None:
@@ -134,7 +149,8 @@ def replay(record: Record) -> CaseResult | None:
         raise UsageError(msg)
     session = Opener(record.address, record.config).open(cores())
     try:
-        result, _ = run_case(planned[0], record.config, session, cap=record.cap)
+        first = Stored() if record.counterexample is None else Stored((record.counterexample,))
+        result, _ = run_case(planned[0], record.config, session, cap=record.cap, stored=first)
     finally:
         session.close()
     return result

@@ -8,13 +8,16 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from spectest.checks.hunt import STORED
 from spectest.runner.config import configure, plan
+from spectest.runner.crew import Crew
 from spectest.runner.judge import Judge
 from spectest.runner.report import Report
 from spectest.runner.sessions import Opener, cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from spectest.checks.result import CaseResult
     from spectest.engine import Session
@@ -22,6 +25,11 @@ if TYPE_CHECKING:
     from spectest.runner.config import Planned, RunConfig
 
 _WORKERS: Final = 2
+#: What every case may take of the time left: one of few samples, each a call of its own, is not cut short by a machine
+#: that is busy with something else.
+_LEAST_SHARE: Final = 1 / 200
+#: Samples of a case that is over in a moment.
+_NEXT_TO_NOTHING: Final = 1_200
 
 
 class Observer(Protocol):
@@ -58,6 +66,7 @@ class _State:
     """What the workers of a run share."""
 
     judge: Judge
+    crew: Crew
     deadline: float
     waiting: deque[Planned]
     sessions: list[Session]
@@ -75,6 +84,7 @@ class Run:
         config: what is asked for.
         observer: told how it goes.
         workers: processes to run the selector in; the number of cores up to two by default, one on an accelerator.
+        first_failure: end with the first case that fails, and take its word for it.
 
     Raises:
         UsageError: the selector cannot be called at all.
@@ -86,12 +96,15 @@ class Run:
         config: RunConfig,
         observer: Observer | None = None,
         workers: int | None = None,
+        *,
+        first_failure: bool = False,
     ) -> None:
         self._config = config
         self._observer = observer or Silent()
         self._opener = Opener(selector, config)
         self._plan = plan(config)
         self._workers = workers or min(_WORKERS, cores())
+        self._first_failure = first_failure
 
     def execute(self) -> Report:
         """Run every case; Ctrl-C ends the run early with what it has.
@@ -106,9 +119,10 @@ class Run:
         interrupted = False
         try:
             self._config = self._config.fitted(first.loaded.declaration)
-            judge = Judge(self._opener, self._config)
+            crew = Crew(self._workers)
+            judge = Judge(self._opener, self._config, crew.ask)
             deadline = time.monotonic() + self._config.seconds
-            state = _State(judge, deadline, deque(self._in_order()), sessions=[first])
+            state = _State(judge, crew, deadline, deque(self._in_order()), sessions=[first])
             self._observer.planned(self._plan)
             try:
                 self._all(state, threads)
@@ -138,19 +152,28 @@ class Run:
                 worker.join(0.1)
 
     def _in_order(self) -> list[Planned]:
-        """Return the cases as they are run: smoke first, then the longest, so that the workers end together."""
-        smoke = [item for item in self._plan if item.check == "smoke"]
-        return smoke + sorted((item for item in self._plan if item.check != "smoke"), key=lambda item: -item.cost)
+        """Return the cases as they are run: smoke, what failed before, what is over in a moment, then the longest.
+
+        What the first ones find is found at once, and the workers end together.
+        """
+
+        def place(item: Planned) -> tuple[int, float]:
+            if item.check == "smoke" or item.case == STORED:
+                return 0, 0.0
+            return 1 if 0 < item.cost <= _NEXT_TO_NOTHING else 2, -item.cost
+
+        return sorted(self._plan, key=place)
 
     def _work(self, state: _State, threads: int, index: int) -> None:
+        helping: Session | None = None
         try:
+            session = state.sessions[0] if index == 0 else self._opener.open(threads)
             if index > 0:
-                session = self._opener.open(threads)
                 with state.lock:
                     state.sessions.append(session)
-            session = state.sessions[0] if index == 0 else session
             while (planned := self._next(state)) is not None:
                 self._one(planned, state, session)
+            helping = session
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 (raised again by `execute`)
@@ -160,6 +183,8 @@ class Run:
                 if not state.stopped:
                     state.error = error
                 state.stopped = True
+        finally:
+            state.crew.leave(helping)
 
     def _next(self, state: _State) -> Planned | None:
         with state.lock:
@@ -174,11 +199,13 @@ class Run:
         result = state.judge.run(
             planned,
             session,
-            seconds=max(left * planned.cost / ahead if ahead else left, 0.2),
+            seconds=max(left * planned.cost / ahead if ahead else left, left * _LEAST_SHARE, 0.2),
             progress=lambda samples, total: self._observer.progress(planned, samples, total),
         )
         with state.lock:
             state.results[planned] = result
+            if self._first_failure and result is not None and result.verdict == "fail":
+                state.stopped = True
         self._observer.finished(planned, result)
 
     def _report(self, state: _State, *, interrupted: bool) -> Report:
@@ -189,7 +216,7 @@ class Run:
             if result is None:
                 continue
             try:
-                cases.append(state.judge.recorded(planned, result, confirm=not interrupted))
+                cases.append(state.judge.recorded(planned, result, confirm=not (interrupted or self._first_failure)))
             except KeyboardInterrupt:
                 interrupted = True
                 cases.append(state.judge.recorded(planned, result, confirm=False))
@@ -220,6 +247,7 @@ def verify(
     timeout: float = 10.0,
     problem: Problem | None = None,
     checks: Sequence[str] | None = None,
+    waivers: str | Path | None = None,
     **declared: Any,  # noqa: ANN401 (validated by Declaration)
 ) -> Report:
     """Verify that a selector is lossless and how far its acceptance is from the optimum.
@@ -243,6 +271,7 @@ def verify(
         timeout: seconds per call after a process's first.
         problem: a problem of your own, in place of the generated main ones.
         checks: names of the checks to run, all by default.
+        waivers: file of known failures, each with its issue and its counter-example.
         declared: any other field of `spectest.declaration.Declaration`.
 
     Returns:
@@ -263,6 +292,7 @@ def verify(
         budget=budget,
         timeout=timeout,
         checks=checks,
+        waivers=waivers,
         problem=problem,
         drafting=drafting,
         n_drafts=n_drafts,

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from spectest.engine import ChildSession, LocalSession, Session, address_of
+from spectest.engine.address import addressed
 from spectest.engine.worker import CHILD_VARIABLE
 from spectest.errors import UsageError
 
@@ -39,7 +40,8 @@ class Opener:
 
     Args:
         selector: `pkg.mod:name`, `path/to/file.py:name`, or a callable. A callable that has an address runs in a child
-            process; one that has none (a closure, a lambda), or whose module does not import elsewhere, runs here.
+            process; one that has none (a closure, a lambda), or whose module does not import elsewhere, runs here,
+            and so does one that is given a `propose` without an address.
         config: of the run.
     """
 
@@ -61,7 +63,8 @@ class Opener:
         overrides, timeout = self._config.overrides, self._config.timeout
         if self.address is not None:
             try:
-                return ChildSession(self.address, overrides, timeout=timeout, threads=threads)
+                given = addressed(overrides, self.address)
+                return ChildSession(self.address, given, timeout=timeout, threads=threads)
             except UsageError:
                 if self._function is None:
                     raise

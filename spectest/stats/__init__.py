@@ -6,6 +6,7 @@ Pure numpy and scipy.special; imports nothing else of the project. Every test is
 
 from __future__ import annotations
 
+from spectest.stats.association import AssociationResult, association_test
 from spectest.stats.binomial import (
     BinomialResult,
     Interval,
@@ -27,26 +28,32 @@ from spectest.stats.evidence import evidence
 from spectest.stats.independence import IndependenceResult, independence_test
 from spectest.stats.partitions import merge, partitions
 from spectest.stats.pooling import pool
+from spectest.stats.power import chi_squared_power, oracle_samples, scan_power
 from spectest.stats.scan import ScanResult, TokenSet, scan_detectable, scan_samples, scan_test
 from spectest.stats.seeds import derive_seed
+from spectest.stats.suspects import LagSuspect, suspicious_lags, suspicious_pairs
 from spectest.stats.validation import UnreachableDeviation
 
 __all__ = [
+    "AssociationResult",
     "BinomialResult",
     "CellDeviation",
     "ChiSquaredResult",
     "DispersionResult",
     "IndependenceResult",
     "Interval",
+    "LagSuspect",
     "ScanResult",
     "TokenSet",
     "TotalVariation",
     "UnreachableDeviation",
+    "association_test",
     "binomial_detectable",
     "binomial_interval",
     "binomial_samples",
     "binomial_test",
     "chi_squared_detectable",
+    "chi_squared_power",
     "chi_squared_samples",
     "chi_squared_test",
     "derive_seed",
@@ -54,13 +61,17 @@ __all__ = [
     "evidence",
     "independence_test",
     "merge",
+    "oracle_samples",
     "partitions",
     "pool",
     "scan_detectable",
+    "scan_power",
     "scan_samples",
     "scan_test",
     "split_alpha",
     "stages",
+    "suspicious_lags",
+    "suspicious_pairs",
     "total_variation_interval",
     "worst_cells",
 ]

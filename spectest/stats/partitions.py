@@ -7,6 +7,7 @@ per partition, each at its share of α, sees what any of them sees.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -70,7 +71,7 @@ def partitions(target: ArrayLike, draft: ArrayLike, *, max_cells: int = 64) -> d
         raise ValueError(msg)
     most = whole(max_cells, name="max_cells", least=_LEAST_CELLS)
     ids = np.arange(p.size)
-    blocks, lanes = _by_id(p.size, most - 1), ids % min(_LANES, most - 1)
+    blocks, lanes = _by_id(p.size, most - 1), ids % min(_LANES, 2 ** int(math.log2(most - 1)))
     candidates = {
         "full": ids if p.size <= most else np.zeros_like(ids),
         "rank": _by_rank(p, most),

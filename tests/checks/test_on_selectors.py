@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from spectest import Problem, checks, selector
+from spectest import Problem, checks, selector, zoo
 from spectest.checks.acceptance import promise
 from spectest.declaration import Declaration, declared_by
 from spectest.engine import LocalSession
 from spectest.errors import UsageError
+from spectest.zoo import controls
+from tests.calibration.independent import load
 from tests.checks.bench import ALPHA, SMALL, drawn, run, verdict
-from tests.planted import correct, defects
-from tests.planted.independent import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +48,7 @@ def passes_everything(function: Callable[..., Any], **declared: Any) -> None:
 
 @pytest.mark.parametrize("name", SOUND)
 def test_correct_selectors_pass_every_case(name: str) -> None:
-    passes_everything(getattr(correct, name))
+    passes_everything(zoo.get(name))
 
 
 def _invert(law: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
@@ -99,7 +99,7 @@ class View:
 def narrow(p: Any, q: Any, ids: Any, rng: Any) -> Any:
     """Shown bfloat16, renormalises and verifies in float64: exact for the values it was shown."""
     p, q = (law.double() / law.double().sum(-1, keepdim=True) for law in (p, q))
-    return correct.rrs_dense(p, q, ids, rng)
+    return controls.rrs_dense(p, q, ids, rng)
 
 
 @pytest.mark.parametrize("function", [frugal, Workspace(), View(), narrow], ids=["frugal", "state", "view", "bfloat16"])
@@ -111,7 +111,7 @@ def test_unusual_but_correct_selectors_pass_every_case(function: Callable[..., A
     ("name", "n"), [("rrs_dense", 1), ("rrs_without_replacement", 1), ("rrs_without_replacement", 4)]
 )
 def test_other_numbers_of_drafts(name: str, n: int) -> None:
-    passes_everything(getattr(correct, name), n_drafts=n, scheme=None)
+    passes_everything(zoo.get(name), n_drafts=n, scheme=None)
 
 
 # --- defects, each with the case that is there for it ------------------------------------------------------------
@@ -158,7 +158,7 @@ PAIRS = [(case, name) for case, names in DEFECTS.items() for name in names.split
 def test_defects_fail_the_check_that_is_there_for_them(case: str, name: str) -> None:
     """In one of its cases where none is named."""
     check, _, rest = case.rstrip("]").partition("[")
-    function = load(defects.ADDRESSES[name])  # afresh: some keep state
+    function = load(zoo.BUGS[name].address)  # afresh: some keep state
     settings = SMALL
     if check in {"law", "acceptance", "batch", "edge", "support"}:
         # With 800 calls one seed in twenty misses a defect of every eighth row.
@@ -170,7 +170,7 @@ def test_defects_fail_the_check_that_is_there_for_them(case: str, name: str) -> 
 def test_the_table_of_defects_names_what_exists() -> None:
     assert set(DEFECTS) <= {*CASES, *checks.CHECKS}
     named = {name for names in DEFECTS.values() for name in names.split()}
-    assert named <= set(defects.DEFECTIVE)
+    assert named <= set(zoo.BUGS)
     assert {check.name for check in checks.select()} == {case.partition("[")[0] for case in DEFECTS}
 
 
@@ -178,7 +178,7 @@ def test_the_table_of_defects_names_what_exists() -> None:
 
 
 def _rejection(p: Any, q: Any, ids: Any, coins: Any) -> Any:
-    token, left = correct._reject_recursively(p, q, ids, coins)
+    token, left = controls._reject_recursively(p, q, ids, coins)
     return torch.where(token < 0, _invert(left, coins[:, -1]), token)
 
 
@@ -229,14 +229,14 @@ def test_spots_that_were_blind_once(function: Callable[..., Any], where: tuple[s
 
 
 def test_failures_say_what_is_wrong() -> None:
-    assert "the target is all on token" in verdict("smoke", "known-answers", defects.get("accepts_everything"))
-    assert "int64 of shape" in verdict("smoke", "known-answers", defects.get("returns_int32"))
-    assert "draft_token_ids" in verdict("smoke", "known-answers", defects.get("drafts_overwritten"))
-    assert "the generator is not used" in verdict("determinism", "other-state", defects.get("generator_ignored"))
-    assert "tokens of probability 0 were emitted" in verdict("support", "V33", defects.get("target_smoothed"))
-    assert "row 10 of 11" in verdict("batch", "positions", defects.get("last_row_not_processed"))
-    assert "share randomness" in verdict("rows", "overlapping", defects.get("same_coins_for_every_row"))
-    law = verdict("law", "V5", defects.get("accepts_everything"))
+    assert "the target is all on token" in verdict("smoke", "known-answers", zoo.get("accepts_everything"))
+    assert "int64 of shape" in verdict("smoke", "known-answers", zoo.get("returns_int32"))
+    assert "draft_token_ids" in verdict("smoke", "known-answers", zoo.get("drafts_overwritten"))
+    assert "the generator is not used" in verdict("determinism", "other-state", zoo.get("generator_ignored"))
+    assert "tokens of probability 0 were emitted" in verdict("support", "V33", zoo.get("target_smoothed"))
+    assert "row 10 of 11" in verdict("batch", "positions", zoo.get("last_row_not_processed"))
+    assert "share randomness" in verdict("rows", "overlapping", zoo.get("same_coins_for_every_row"))
+    law = verdict("law", "V5", zoo.get("accepts_everything"))
     assert "total variation" in law
     assert "expected" in law
     assert "observed" in law
@@ -245,7 +245,7 @@ def test_failures_say_what_is_wrong() -> None:
 def test_deviations_by_design_are_reported_not_failed() -> None:
     """Whatever is wrong with the law, in whichever check it shows."""
     for name in ("accepts_everything", "target_smoothed"):
-        function = defects.get(name)
+        function = zoo.get(name)
         for case in CASES:
             check, _, rest = case.rstrip("]").partition("[")
             if check == "edge" and rest in {"equal", "ties", "late-rounds"}:
@@ -324,8 +324,8 @@ def test_an_unknown_scheme_is_the_callers_mistake() -> None:
 @pytest.mark.parametrize("check", ["law", "edge", "support", "batch", "rows", "consecutive"])
 def test_the_cost_of_a_case_is_about_what_it_draws(check: str) -> None:
     """Of the first stage, to within a factor that a budget can bear."""
-    session = LocalSession(correct.rrs_numpy)
-    assert declared_by(correct.rrs_numpy).array == "numpy"
+    session = LocalSession(controls.rrs_numpy)
+    assert declared_by(controls.rrs_numpy).array == "numpy"
     for case in checks.get(check).cases(SMALL):
         drawn_samples = run(check, case, session).samples
         assert 0.1 < checks.get(check).cost(case, SMALL) / max(1, drawn_samples) < 20, (case, drawn_samples)

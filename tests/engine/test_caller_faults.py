@@ -127,7 +127,7 @@ class Watch:
         """Start empty."""
         self.beats: list[str] = []
 
-    def begin(self) -> None:
+    def begin(self, function: str = "select") -> None:
         """Note it."""
         self.beats.append("begin")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,9 +22,6 @@ from tests.engine.samples import prepared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-PLANTED = Path(samples.HERE).parents[1] / "planted"
 
 
 # --- two kinds, one result ---------------------------------------------------------------------------------------
@@ -58,10 +54,10 @@ def test_local_and_child_sessions_agree(opened: Callable[..., ChildSession], nam
 
 
 def test_local_and_child_sessions_agree_on_torch_selectors(opened: Callable[..., ChildSession]) -> None:
-    from tests.planted import correct
+    from spectest.zoo import controls
 
     for name in ("rrs_global", "rrs_uniforms"):
-        session, here = opened(f"{PLANTED / 'correct.py'}:{name}"), LocalSession(getattr(correct, name))
+        session, here = opened(f"spectest.zoo.controls:{name}"), LocalSession(getattr(controls, name))
         ours, theirs = here.sample(EXPERIMENTS["mixed"]), session.sample(EXPERIMENTS["mixed"])
         assert np.array_equal(ours.outputs, theirs.outputs)
         session.close()

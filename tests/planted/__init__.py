@@ -1,1 +1,0 @@
-"""Selectors written without a look at the checks: correct ones that must pass, defective ones that must not."""
