@@ -28,7 +28,7 @@ LIBRARIES = ("spectest", "torch", "numpy", "scipy")
 #: Chance, over all rows of two tables, that intervals of the same rates lie apart.
 LEVEL = 1e-3
 #: A row: its selector first, one of its cells how many of how many.
-ROW = re.compile(r"^\| `(?P<name>\w+)` \|.*?\| (?P<seen>\d+)/(?P<runs>\d+) \|", re.MULTILINE)
+ROW = re.compile(r"^\| `(?P<name>\w+)` \|(?:.*?\|)?? (?P<seen>\d+)/(?P<runs>\d+) \|", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ def document(
             "",
             *_bugs(bugs),
             *_missed(missed, bugs),
+            *_elsewhere(),
             *_oracle(bugs),
             *_controls(controls),
             *_exact(exact, like),
@@ -126,7 +127,9 @@ def _bugs(bugs: Mapping[str, list[Trial]]) -> list[str]:
     def row(name: str, some: list[Trial]) -> list[str]:
         bug, caught = zoo.BUGS[name], [trial for trial in some if trial.caught]
         checks = next((trial.checks for trial in some if trial.whole), caught[0].checks if caught else ())
-        spent = [f"{median(t.samples for t in caught):,.0f}", f"{median(t.seconds for t in caught):.2g}"]
+        spent = ["–", "–"]
+        if caught:
+            spent = [f"{median(t.samples for t in caught):,.0f}", f"{median(t.seconds for t in caught):.2g}"]
         return [
             f"`{name}`",
             bug.kind,
@@ -134,7 +137,7 @@ def _bugs(bugs: Mapping[str, list[Trial]]) -> list[str]:
             bug.citation,
             f"{len(caught)}/{len(some)}",
             ", ".join(checks) or "–",
-            *(spent if caught else ["–", "–"]),
+            *spent,
         ]
 
     titles = ("bug", "kind", "family", "met in", "caught:", "checks", "samples:", "seconds:")
@@ -157,6 +160,11 @@ def _missed(missed: Sequence[str], bugs: Mapping[str, list[Trial]]) -> list[str]
         caught = sum(trial.caught for trial in bugs[name])
         lines.append(f"* `{name}`, {caught} of {len(bugs[name])}: {reason(name) or 'no reason is known'}")
     return ["## Not caught in every run", "", *lines, ""]
+
+
+def _elsewhere() -> list[str]:
+    lines = [f"* {family}: {why}" for family, why in zoo.ELSEWHERE.items()]
+    return ["## Families of published bugs that are not in the selection of one token", "", *lines, ""]
 
 
 def _oracle(bugs: Iterable[str]) -> list[str]:

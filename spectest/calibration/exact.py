@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from spectest.calibration.trial import Task
     from spectest.declaration import Declaration
-    from spectest.engine import Call, Experiment, Prepared
+    from spectest.engine import Call, Experiment, Prepared, Session
     from spectest.problem import Problem
     from spectest.runner import RunConfig
 
@@ -175,14 +175,15 @@ def on_exact_tallies(task: Task) -> Objections:
     return Objections(task.name, task.tier, task.seed, tuple(cases))
 
 
-def false_alarms(declaration: Declaration, config: RunConfig) -> list[str]:
+def false_alarms(declaration: Declaration, config: RunConfig, session: Session | None = None) -> list[str]:
     """Return which cases, `check[case]`, of one run object to exact tallies.
 
     Args:
         declaration: of the selector that is stood in for.
         config: of the run; its seed is the tallies'.
+        session: in place of an `ExactSession`.
     """
-    session, shared = ExactSession(declaration), Shared()
+    session, shared = session or ExactSession(declaration), Shared()
     fitted = config.fitted(declaration)
     objecting = []
     for planned in plan(fitted):

@@ -90,14 +90,14 @@ class Calibration:
         return len(self.trials) == self.planned
 
     @property
-    def deltas(self) -> dict[str, float]:
-        """What each check would find on this machine in the time it had: the largest δ over the controls."""
-        found: dict[str, float] = {}
+    def deltas(self) -> dict[str, tuple[float, float]]:
+        """What each check would find here, in the time it had: the range over its cases and the controls."""
+        found: dict[str, list[float]] = {}
         for tried in self.controls:
             for trial in tried.trials:
-                for check, delta in trial.deltas.items():
-                    found[check] = max(delta, found.get(check, 0.0))
-        return found
+                for check, ends in trial.deltas.items():
+                    found.setdefault(check, []).extend(ends)
+        return {check: (min(some), max(some)) for check, some in found.items()}
 
     @property
     def exit_code(self) -> int:

@@ -91,9 +91,9 @@ def _kinds(result: Calibration) -> Table:
 
 
 def _deltas(result: Calibration) -> Table:
-    table = _table("check", "δ found here")
-    for check, delta in result.deltas.items():
-        table.add_row(check, f"{delta:.2g}")
+    table = _table("check", "δ from", "to")
+    for check, (least, largest) in result.deltas.items():
+        table.add_row(check, f"{least:.2g}", f"{largest:.2g}")
     return table
 
 

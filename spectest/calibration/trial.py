@@ -43,7 +43,7 @@ class Trial:
 
     `checks` are those that failed, in the order of their first failures; `first` is the case that failed first;
     `samples` and `seconds` were spent until then, or in all where nothing failed, without starting the process.
-    `deltas`: check -> what it would find, of the checks that promise one.
+    `deltas`: check -> the least and the largest deviation that its cases are sure to find.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Trial:
     samples: int
     seconds: float
     detail: str = ""
-    deltas: dict[str, float] = field(default_factory=dict)
+    deltas: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def caught(self) -> bool:
@@ -70,7 +70,8 @@ class Trial:
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> Trial:
         """Return the trial a dict describes."""
-        return cls(**stored | {"checks": tuple(stored["checks"])})
+        deltas = {check: (least, largest) for check, (least, largest) in stored["deltas"].items()}
+        return cls(**stored | {"checks": tuple(stored["checks"]), "deltas": deltas})
 
 
 class _Watch(Silent):
@@ -134,8 +135,13 @@ def run(task: Task) -> Trial:
         samples=watch.samples,
         seconds=watch.seconds,
         detail=first.detail.partition("\n")[0] if first else _undecided(report),
-        deltas={check.name: check.delta for check in report.checks if check.delta is not None},
+        deltas=_deltas(report),
     )
+
+
+def _deltas(report: Report) -> dict[str, tuple[float, float]]:
+    found = {check.name: [case.delta for case in check.cases if case.delta is not None] for check in report.checks}
+    return {name: (min(some), max(some)) for name, some in found.items() if some}
 
 
 def _undecided(report: Report) -> str:

@@ -127,9 +127,11 @@ class Hunt:
         settings = context.settings
         level = SUSPICIOUS[0] / hunted.comparisons
         # Half is the mass that is hardest to tell from another.
-        delta = binomial_detectable(0.5, samples=_samples(settings), alpha=level, beta=settings.beta)
+        delta = binomial_detectable(0.5, samples=hunted.first, alpha=level, beta=settings.beta)
         detail = f"{hunted.trials:,} problems tried, none fails; a mass off by {delta:.2g} in one would show"
-        if hunted.trials < hunted.planned:
+        if not hunted.trials:
+            detail, delta = "no problem was tried in the time given", 1.0
+        elif hunted.late:
             detail += f" ({hunted.planned:,} were planned)"
         return CaseResult(
             self.name,
@@ -138,9 +140,9 @@ class Hunt:
             detail,
             alpha=context.alpha,
             beta=settings.beta,
-            delta=delta if hunted.trials else 1.0,
+            delta=delta,
             samples=hunted.samples,
-            p_value=min(1.0, 10**-hunted.suspicion * max(1, hunted.trials)),
+            p_value=hunted.p_value,
         )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from spectest.checks.decision import Early, decide, stage_levels, tests_alpha
-from spectest.checks.laws import FULL, LawTests, law_delta, law_tests
+from spectest.checks.laws import FULL, LawTests, law_delta, law_tests, promised_delta
 from spectest.engine import Experiment
 from spectest.stats import (
     chi_squared_detectable,
@@ -63,9 +63,9 @@ def judge_law(
     found: tuple[Verdict, str] = "pass", f"{first.samples:,} samples follow the target; {delta:.3g} would show"
     if decision.rejected:
         found = _failed(context, explain(tests, decision, _counts(decision, 0)))
-    elif binding and delta > settings.delta:
+    elif binding and delta > (promised := promised_delta(tests, settings, tolerance)):
         reached = f"only {first.samples:,} samples in the time given: a deviation of {delta:.3g} would show"
-        found = "inconclusive", f"{reached}, one of {settings.delta:g} might not"
+        found = "inconclusive", f"{reached}, one of {promised:.3g} might not"
     return decision.result(context, name, found, delta=delta)
 
 

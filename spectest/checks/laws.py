@@ -10,11 +10,11 @@ import numpy as np
 from spectest.checks.decision import FIRST_STAGE, stage_levels
 from spectest.stats import (
     ScanResult,
-    UnreachableDeviation,
     chi_squared_detectable,
     chi_squared_power,
     chi_squared_samples,
     chi_squared_test,
+    chi_squared_tolerated,
     merge,
     partitions,
     scan_power,
@@ -114,7 +114,7 @@ def design_level(stage: int, settings: Settings) -> float:
 
 
 def law_samples(problem: Problem, settings: Settings, stage: int, tolerance: float = 0.0) -> int:
-    """Return how many samples a stage needs to find a deviation of δ in every binding test."""
+    """Return how many samples a stage needs to find a deviation of δ, beyond what is forgiven, in every binding test."""
     tests = law_tests(problem)
     return samples_of_tests(tests, len(tests.names), settings, stage, tolerance)
 
@@ -131,10 +131,16 @@ def _samples(probabilities: NDArray[np.float64], *, delta: float, alpha: float, 
     if positive <= 1:  # nothing to deviate to but the impossible, and one sample of that is a failure
         return int(np.ceil(np.log(1 / beta) / delta))
     try:
-        return chi_squared_samples(probabilities, delta=delta, alpha=alpha, beta=beta, tolerance=tolerance)
-    except UnreachableDeviation:
-        # A tolerance wider than δ: no number of samples finds it. As many as an exact kernel needs will have to do.
+        beyond = delta + chi_squared_tolerated(probabilities, tolerance=tolerance)
+        return chi_squared_samples(probabilities, delta=beyond, alpha=alpha, beta=beta, tolerance=tolerance)
+    except ValueError:  # so wide a tolerance that no deviation lies δ beyond it
         return chi_squared_samples(probabilities, delta=delta, alpha=alpha, beta=beta)
+
+
+def promised_delta(tests: LawTests, settings: Settings, tolerance: float) -> float:
+    """Return the deviation that the tier promises to find: δ, counted from the edge of what a tolerance forgives."""
+    forgiven = (chi_squared_tolerated(tests.probabilities(name), tolerance=tolerance) for name in tests.binding)
+    return settings.delta + max(forgiven)
 
 
 def law_delta(tests: LawTests, decision: Decision, settings: Settings, alpha: float, tolerance: float = 0.0) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from spectest.checks.decision import decide, stage_levels
 from spectest.checks.problems import build
 from spectest.engine import Experiment
-from spectest.stats import binomial_detectable, binomial_test
+from spectest.stats import binomial_detectable, chi_squared_test
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from spectest.checks.result import CaseResult, Verdict
     from spectest.declaration import Declaration
     from spectest.engine import Prepared, Tally
+
+    Law = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -38,15 +40,16 @@ class _Size:
 
 #: Masses are powers of two: sums of them are exact, and a grid of uniforms or of rounded partial sums that is coarser
 #: than a rare token's mass hits every second or fourth of them and never the others. Noise of 24 bits reaches rare
-#: tokens of the full size once where it should fourteen times; in 3600 samples that is enough to suspect.
-_FULL: Final = _Size(2**18, 2.0**-26, 2**14, 2.0**-17, 3_600)
+#: tokens of the full size once where it should seventeen times; in 4500 samples that is enough to suspect.
+_FULL: Final = _Size(2**18, 2.0**-26, 2**14, 2.0**-17, 4_500)
 _SMALL: Final = _Size(2**14, 2.0**-19, 2**10, 2.0**-13, 1_500)
 #: Of `Settings.small`, from which the full size is tested.
 _FULL_FROM: Final = 50_000
 _STANDARD: Final = 100_000  # of `Settings.small`, above which there are more samples
 _LATER: Final = 3  # times as many, as in a stage that only suspicion leads to
 _DRAFTED: Final = 4
-_PARTS: Final = 4
+_BLOCKS: Final = 4
+_MOST_TOLERANCE: Final = 0.99
 #: Rare tokens that come out for all: one of every four where uniforms are multiples of four rare masses, two of every
 #: eight where partial sums are rounded to such multiples, ties to even.
 _GRIDS: Final = ((1, 4), (2, 8))
@@ -83,16 +86,10 @@ class Tail:
     def run(self, case: str, context: Context) -> CaseResult:
         """See `Check`."""
         prepared, levels = _problem(context)
-        target = prepared.problem.target
-        tests: dict[str, Callable[[Tally, float], StageTest]] = {}
-        for name, tokens in levels.items():
-            tests[f"{name} tokens"] = _against(tokens, np.ones_like(tokens), float(target[tokens].sum()))
-            for what, members in _members(name, tokens):
-                tests[f"{name} tokens, {what}"] = _against(members, tokens, float(members.sum() / tokens.sum()))
+        parts = _parts(prepared.problem.target, levels, context.declaration.tolerance)
 
-        rare = list(levels)[-1]
-        for hit, grid in _GRIDS:
-            tests[f"{rare} tokens, {hit} of every {grid}"] = _most_often(levels[rare], hit, grid)
+        def tester(part: _Part) -> Callable[[Tally, float], StageTest]:
+            return lambda tally, level: part.test(tally.counts[0], level)
 
         def draw(stage: int, level: float) -> Tally:
             del level
@@ -100,23 +97,79 @@ class Tail:
             # One row is a call large enough, and several fall out of the cache.
             return context.sample(Experiment((prepared,), samples, context.seed(self.name, case, stage), rows=1))
 
-        def impossible(tally: Tally, level: float) -> StageTest:
-            return binomial_test(int(tally.counts[0][target == 0].sum()), tally.samples, 0.0, alpha=level)
-
-        tests["tokens of probability 0"] = impossible
-        decision = decide(context.alpha, tests, draw)
-        mass, samples = float(target[levels[rare]].sum()), decision.tallies[0].samples
-        level, beta = stage_levels(context.alpha, len(tests))[0], context.settings.beta / 2
-        delta = binomial_detectable(mass, samples=samples, alpha=level, beta=beta, alternative="less")
-        found: tuple[Verdict, str] = "pass", f"{samples:,} samples, {mass * samples:,.0f} of {rare} tokens as expected"
+        decision = decide(context.alpha, {name: tester(part) for name, part in parts.items()}, draw)
+        rarest = list(levels)[-1]
+        mass, samples = float(prepared.problem.target[levels[rarest]].sum()), decision.tallies[0].samples
+        alpha, beta = stage_levels(context.alpha, len(parts))[0], context.settings.beta / 2
+        delta = binomial_detectable(mass, samples=samples, alpha=alpha, beta=beta, alternative="less")
+        found: tuple[Verdict, str] = "pass", f"{samples:,} samples, {mass * samples:,.0f} of {rarest} tokens expected"
         if decision.rejected:
-            result = decision.final
-            detail = (
-                f"{decision.worst}: expected {result.trials * result.probability:,.1f} of {result.trials:,}, "  # type: ignore[attr-defined]
-                f"observed {result.successes:,} (p-value {decision.p_value:.2g})"  # type: ignore[attr-defined]
-            )
-            found = ("fail" if context.declaration.lossless else "pass"), detail
+            counts = np.sum([tally.counts[0] for tally in decision.tallies], axis=0)
+            said = f"{decision.worst}: {parts[decision.worst].said(counts)} (p-value {decision.p_value:.2g})"
+            found = ("fail" if context.declaration.lossless else "pass"), said
         return decision.result(context, (self.name, case), found, delta=delta)
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Outputs in one of some sets of tokens, whichever is largest, as a part of those in `among`.
+
+    Args:
+        place: the set of each token, -1 for none, (V,); sets 0 to `sets` - 1 are equally likely.
+        among: the outputs that count, (V,).
+        probability: of `taken` sets, given that.
+        tolerance: forgiven, as in `chi_squared_test`.
+    """
+
+    place: NDArray[np.int64]
+    among: NDArray[np.bool_]
+    probability: float
+    tolerance: float
+    sets: int = 1
+    taken: int = 1
+
+    def counted(self, counts: NDArray[np.int64]) -> tuple[int, int]:
+        """Return how many outputs are in the sets taken, and of how many."""
+        found = np.bincount(self.place + 1, weights=counts, minlength=self.sets + 1)[1:]
+        return int(np.sort(found)[-self.taken :].sum()), int(counts[self.among].sum())
+
+    def test(self, counts: NDArray[np.int64], alpha: float) -> StageTest:
+        """Test that they are as many as they should be, by the two-cell test: it is exact."""
+        inside, total = self.counted(counts)
+        law = np.array([self.probability, 1 - self.probability])
+        found = chi_squared_test(np.array([inside, total - inside]), law, alpha=alpha, tolerance=self.tolerance)
+        p_value = min(1.0, math.comb(self.sets, self.taken) * found.p_value)
+        return replace(found, p_value=p_value, rejected=p_value <= alpha)
+
+    def said(self, counts: NDArray[np.int64]) -> str:
+        """Say how many there are, and how many there should be."""
+        inside, total = self.counted(counts)
+        return f"expected {total * self.probability:,.1f} of {total:,}, observed {inside:,}"
+
+
+def _parts(target: Law, levels: dict[str, NDArray[np.bool_]], tolerance: float) -> dict[str, _Part]:
+    """Return what is tested: each level, its parts by id, and the places of rare tokens among each other.
+
+    Within a level of mass m, a law that is tolerated as a whole may deviate by its tolerance over the root of m.
+    """
+    every = np.ones(target.size, dtype=np.bool_)
+    found = {"tokens of probability 0": _Part(np.where(target == 0, 0, -1), every, 0.0, 0.0)}
+    for name, tokens in levels.items():
+        mass, size = float(target[tokens].sum()), int(tokens.sum())
+        found[f"{name} tokens"] = _Part(np.where(tokens, 0, -1), every, min(1.0, mass), tolerance)
+        if size == 1:
+            continue
+        rank, slack = np.cumsum(tokens) - 1, min(_MOST_TOLERANCE, tolerance / math.sqrt(mass))
+        for part in range(_BLOCKS):
+            members = tokens & (rank * _BLOCKS // size == part)
+            share = float(members.sum() / size)
+            found[f"{name} tokens, part {part + 1} of {_BLOCKS} of the ids"] = _Part(
+                np.where(members, 0, -1), tokens, share, slack
+            )
+    for taken, sets in _GRIDS:
+        place = np.where(tokens, rank % sets, -1)
+        found[f"{name} tokens, {taken} of every {sets}"] = _Part(place, tokens, taken / sets, slack, sets, taken)
+    return found
 
 
 def _size(settings: Settings) -> _Size:
@@ -157,40 +210,3 @@ def _problem(context: Context) -> tuple[Prepared, dict[str, NDArray[np.bool_]]]:
         "rare": target == size.rare_mass,
     }
     return prepared, {name: members & kept for name, members in levels.items() if (members & kept).any()}
-
-
-def _members(name: str, level: NDArray[np.bool_]) -> list[tuple[str, NDArray[np.bool_]]]:
-    """Return parts of the tokens of a level, (description, members)."""
-    rank, size = np.cumsum(level) - 1, int(level.sum())
-    if size == 1:
-        return []
-    found = [(f"part {part + 1} of {_PARTS} of the ids", rank * _PARTS // size == part) for part in range(_PARTS)]
-    if name == "rare":
-        found.append(("every second", rank % 2 == 1))
-    return [(what, members & level) for what, members in found]
-
-
-def _most_often(level: NDArray[np.bool_], hit: int, grid: int) -> Callable[[Tally, float], StageTest]:
-    """Return the test that no `hit` of every `grid` tokens of a level, in the order of ids, are drawn too often."""
-    place = np.where(level, (np.cumsum(level) - 1) % grid, grid)
-
-    def test(tally: Tally, alpha: float) -> StageTest:
-        counts = np.bincount(place, weights=tally.counts[0], minlength=grid + 1)[:grid]
-        most, total = int(np.sort(counts)[-hit:].sum()), int(counts.sum())
-        found = binomial_test(most, total, hit / grid, alpha=alpha, alternative="greater")
-        p_value = min(1.0, math.comb(grid, hit) * found.p_value)  # whichever they are
-        return replace(found, p_value=p_value, rejected=p_value <= alpha)
-
-    return test
-
-
-def _against(
-    members: NDArray[np.bool_], among: NDArray[np.bool_], probability: float
-) -> Callable[[Tally, float], StageTest]:
-    """Return the test that `members` are this part of the outputs that are `among` some tokens."""
-
-    def test(tally: Tally, level: float) -> StageTest:
-        counts = tally.counts[0]
-        return binomial_test(int(counts[members].sum()), int(counts[among].sum()), min(1.0, probability), alpha=level)
-
-    return test

@@ -21,6 +21,7 @@ from spectest.stats.chi_squared import (
     chi_squared_detectable,
     chi_squared_samples,
     chi_squared_test,
+    chi_squared_tolerated,
 )
 from spectest.stats.deviation import CellDeviation, TotalVariation, total_variation_interval, worst_cells
 from spectest.stats.dispersion import DispersionResult, dispersion_test
@@ -56,6 +57,7 @@ __all__ = [
     "chi_squared_power",
     "chi_squared_samples",
     "chi_squared_test",
+    "chi_squared_tolerated",
     "derive_seed",
     "dispersion_test",
     "evidence",

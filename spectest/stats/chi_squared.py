@@ -267,7 +267,7 @@ def chi_squared_samples(
     target = law(probs)
     size, errors = rate(delta, name="delta"), (rate(alpha, name="alpha"), rate(beta, name="beta"))
     _, slack, least = _test_arguments(alpha, tolerance, min_expected)
-    if slack and size <= (limit := _tolerated(target, slack, least)):
+    if slack and size <= (limit := chi_squared_tolerated(target, tolerance=slack, min_expected=least)):
         msg = (
             f"`delta` must exceed {limit:.6g}, the deviation that `tolerance` {slack:.6g} forgives at any number of "
             f"samples, got {delta!r}"
@@ -276,13 +276,31 @@ def chi_squared_samples(
     return fewest_samples(lambda samples: _detectable(target, samples, errors, slack, least), size)
 
 
-def _tolerated(target: NDArray[np.float64], tolerance: float, min_expected: float) -> float:
-    """Return what `_detectable` tends to with the number of samples: χ² = tolerance² allows TV = tolerance/2."""
-    design = _design(target, MOST_SAMPLES, tolerance, min_expected)
-    if design.probs.size == 1:
+def chi_squared_tolerated(probs: ArrayLike, *, tolerance: float, min_expected: float = 100.0) -> float:
+    """Return the deviation that a tolerance forgives at any number of samples.
+
+    It is what `chi_squared_detectable` tends to: χ² = tolerance² allows TV = tolerance/2, and a test that is to forgive
+    it pools light cells, within which more may hide.
+
+    Args:
+        probs: the law p, (K,).
+        tolerance: as in `chi_squared_test`.
+        min_expected: as in `chi_squared_test`.
+
+    Raises:
+        ValueError: an argument is not as above.
+
+    Example:
+        >>> chi_squared_tolerated([1 / 16] * 16, tolerance=0.01)
+        0.005
+    """
+    target = law(probs)
+    _, slack, least = _test_arguments(0.5, tolerance, min_expected)
+    design = _design(target, MOST_SAMPLES, slack, least)
+    if slack == 0 or design.probs.size == 1:
         return 0.0
     low, high = design.band
-    visible = (high - low) / 2 if design.probs.size == _BINARY else tolerance / 2
+    visible = (high - low) / 2 if design.probs.size == _BINARY else slack / 2
     return visible + _hidden(target, design.cells)
 
 

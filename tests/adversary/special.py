@@ -52,6 +52,11 @@ def unverified(where: Coincidence) -> Callable[..., Array]:
     return select
 
 
+def always(p: Array, q: Array, ids: Array) -> Array:
+    """Wrong everywhere."""
+    return np.full(len(p), fill_value=True)
+
+
 def _ties(p: Array, q: Array, ids: Array) -> Array:
     ranked = np.sort(p, axis=-1)
     return ((ranked[:, 1:] == ranked[:, :-1]) & (ranked[:, 1:] > 0)).any(-1)
@@ -62,7 +67,7 @@ def _repeats(p: Array, q: Array, ids: Array) -> Array:
 
 
 def _rare(p: Array, q: Array, ids: Array) -> Array:
-    return ((p > 100 * q[:, 0]) & (q[:, 0] > 0)).any(-1)
+    return np.asarray(((p > 100 * q[:, 0]) & (q[:, 0] > 0)).any(-1))
 
 
 #: name -> where it goes wrong, by the coincidence that it takes.

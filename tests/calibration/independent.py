@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from scipy import stats
 
+from spectest import zoo
 from spectest.declaration import declared_by
 
 if TYPE_CHECKING:
@@ -75,6 +76,25 @@ PROBLEMS: dict[str, tuple[Law, Law]] = {
     "huge": _language_like(70_001),
     "trivial": (np.ones(1), np.ones(1)),
 }
+
+
+SMALL = [name for name in PROBLEMS if name != "huge"]
+SOUND, WRONG = 1e-9, 1e-12  # a p-value above the first is no deviation, one below the second is
+NOTICEABLE = 0.01  # total variation
+SIZE = 50_000
+
+
+def of_effect(*effects: str) -> list[str]:
+    """Return the bugs of these effects."""
+    return [name for name, bug in zoo.BUGS.items() if bug.effect in effects]
+
+
+def conforms(out: object, size: int, vocab: int) -> bool:
+    """Whether an answer obeys the protocol."""
+    array = out.numpy() if isinstance(out, torch.Tensor) else out
+    if not isinstance(array, np.ndarray) or array.dtype != np.int64 or array.shape != (size,):
+        return False
+    return bool(((array >= 0) & (array < vocab)).all())
 
 
 def load(address: str) -> Callable[..., Any]:

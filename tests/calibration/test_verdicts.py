@@ -109,16 +109,6 @@ def test_bug_fails(name: str) -> None:
     assert report.verdict == "fail", told(report)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name, bug in zoo.BUGS.items() if bug.escapes("quick")])
-def test_escape_is_not_seen(name: str) -> None:
-    """Not by either of two seeds: one may come upon a rare uniform."""
-    bug = zoo.BUGS[name]
-    reports = [run(bug.address, seed=SEED + k, **bug.options) for k in range(2)]
-    both = all(report.verdict == "fail" for report in reports)
-    assert not both, f"now seen: it escapes no longer\n{told(reports[0])}"
-
-
 def test_tables_name_what_exists() -> None:
     assert set(zoo.CONTROLS) >= BY_DEFAULT
     assert set(SEEN_BY) >= set(QUICKLY)

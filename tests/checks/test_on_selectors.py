@@ -40,7 +40,7 @@ def passes_everything(function: Callable[..., Any], **declared: Any) -> None:
             found = run(check.name, case, session)
             assert found.verdict == "pass", (check.name, case, found.detail, SMALL.seed)
             assert (found.check, found.case) == (check.name, case)
-            assert found.samples > 0
+            assert found.samples > 0 or case == "stored"  # nothing is stored here
             assert found.alpha in {0.0, ALPHA}  # none where the case is exact
             assert found.delta is None or 0 <= found.delta <= 1
             assert "\n" not in found.detail

@@ -25,12 +25,13 @@ from . import (  # noqa: F401
     seam,
     wide,
 )
+from .families import ELSEWHERE
 from .registry import BUGS, CONTROLS, TIERS, Bug, Control, Escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["BUGS", "CONTROLS", "TIERS", "Bug", "Control", "Escape", "get"]
+__all__ = ["BUGS", "CONTROLS", "ELSEWHERE", "TIERS", "Bug", "Control", "Escape", "get"]
 
 
 def get(name: str) -> Callable[..., Any]:

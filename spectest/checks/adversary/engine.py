@@ -35,8 +35,8 @@ class Enough(BaseException):
 def search(trials: SearchStrategy[Trial], tell: Callable[[Trial], float], *, seed: int, at_most: int) -> None:
     """Propose trials to `tell`, which returns how suspicious each one is or raises `Enough`.
 
-    They are drawn at random. Half of the way on, the most suspicious one so far, if any is a lead, is varied a choice at
-    a time for a higher score.
+    They are drawn at random. Half of the way on, the most suspicious one so far, if any is a lead, is varied choice by
+    choice for a higher score.
 
     Args:
         trials: where to look.

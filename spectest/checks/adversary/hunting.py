@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+import numpy as np
 
 from spectest.checks.adversary.counterexample import Counterexample, counterexample_of
 from spectest.checks.adversary.oracle import GROWTH, Found, Oracle, OutOfTime
 from spectest.checks.adversary.shrinking import Shrinker
-from spectest.engine import SelectorFault
+from spectest.checks.problems import build
+from spectest.engine import Experiment, SelectorFault
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -21,6 +25,10 @@ _PROPOSED: Final = 2
 #: Streams of counter-examples that are put to a selector again, and the smallest sample they begin with, about.
 _RETRIED: Final = 200
 _FEW: Final = 2_000
+#: Samples, of a problem of so many tokens, that tell how fast a selector is; and the fewest that a trial is given.
+_TIMED: Final = 131
+_TIMED_TOKENS: Final = 12
+_FEWEST: Final = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +38,9 @@ class Hunted:
     Args:
         found: the simplest trial that fails, None if none did.
         counterexample: what is stored of it.
-        trials: how many were tried; `planned` of them were to be.
+        trials: how many were tried; `planned` of them were to be, unless they ran out or time did (`late`).
         tries: of shrinking, and `tokens`, the vocabulary it began with.
+        first: samples of each problem in a first sample.
         samples: in all.
         suspicion: the highest −log10 p-value that was seen.
         comparisons: the most tests that one trial was subject to.
@@ -41,11 +50,20 @@ class Hunted:
     counterexample: Counterexample | None
     trials: int
     planned: int
+    late: bool
     tries: int
     tokens: int
+    first: int
     samples: int
     suspicion: float
     comparisons: int
+
+    @property
+    def p_value(self) -> float:
+        """Of the most suspicious of so many trials (Šidák)."""
+        if self.suspicion == 0 or not self.trials:
+            return 1.0
+        return -math.expm1(self.trials * math.log1p(-(10**-self.suspicion)))
 
 
 def hunt(context: Context, trials: SearchStrategy[Trial], *, label: str, at_most: int, samples: int) -> Hunted:
@@ -56,10 +74,11 @@ def hunt(context: Context, trials: SearchStrategy[Trial], *, label: str, at_most
         trials: where to look.
         label: names the hunt: its search is a function of the run's seed and of this.
         at_most: how many trials to make.
-        samples: of each problem in a first sample.
+        samples: of each problem in a first sample; fewer where time would not suffice for `at_most` of them.
     """
     from spectest.checks.adversary.engine import Enough, search  # noqa: PLC0415 (Hypothesis, only where it hunts)
 
+    samples = _affordable(context, samples, at_most)
     oracle = Oracle(context, trials=at_most, samples=samples)
     answers: dict[str, float] = {}
     found: Found | None = None
@@ -93,12 +112,29 @@ def hunt(context: Context, trials: SearchStrategy[Trial], *, label: str, at_most
         counterexample=None if found is None else counterexample_of(found),
         trials=len(answers),
         planned=at_most,
+        late=context.late,
         tries=tries,
         tokens=tokens,
+        first=samples,
         samples=oracle.drawn,
         suspicion=max(answers.values(), default=0.0),
         comparisons=comparisons,
     )
+
+
+def _affordable(context: Context, samples: int, trials: int) -> int:
+    """Return how many samples a slow selector can give each trial in the time there is."""
+    if context.seconds is None:
+        return samples
+    target = np.arange(1.0, _TIMED_TOKENS + 1)
+    law = target / target.sum()
+    problem = build(law, law[::-1].copy(), context.declaration, np.random.default_rng(0), "timed")
+    try:
+        tally = context.sample(Experiment(context.prepare(problem), _TIMED, context.seed("hunt", "timed")))
+    except SelectorFault:  # the hunt will meet it, and say on which problem
+        return samples
+    affordable = int(context.seconds / trials * tally.samples / max(tally.seconds, 1e-9))
+    return min(samples, max(_FEWEST, affordable))
 
 
 def retry(context: Context, counterexample: Counterexample, *, alpha: float) -> tuple[Found | None, int]:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from spectest.declaration import Dtype
 
 _DIGEST_BYTES: Final = 8
-_DENOMINATORS: Final = 1_000  # fractions up to here are written as fractions
-_NEARLY_ONE: Final = 0.999
+_DENOMINATORS: Final = 100  # fractions up to here are written as fractions
+_NEARLY: Final = 1e-5  # closer to one of them than this, a number is written as what it differs by
 _WRITTEN_OUT: Final = 24  # tokens of a law that a person reads
 
 
@@ -126,9 +126,9 @@ def _law(law: NDArray[np.float64]) -> str:
 
 def _number(value: float) -> str:
     fraction = Fraction(value).limit_denominator(_DENOMINATORS)
-    # A tiny value is near 0 without being it; n/d must be that very double.
-    if fraction.numerator / fraction.denominator == value:
+    apart = value - fraction.numerator / fraction.denominator
+    if apart == 0:
         return str(fraction)
-    if value > _NEARLY_ONE:
-        return f"1 - {1 - value:.3g}"
+    if abs(apart) < _NEARLY and fraction > 0:
+        return f"{fraction} {'+' if apart > 0 else '-'} {abs(apart):.2g}"
     return f"{value:.6g}"
