@@ -107,13 +107,13 @@ def sample_law(
 
     if early is None:
         return draw(samples, 0, 0)
-    tally, part = draw(min(samples, _FIRST_LOOK), 0, 0), 1
-    while tally.samples < samples and not early.enough(tally):
+    wanted = min(samples, _FIRST_LOOK)
+    drawn = tally = draw(wanted, 0, 0)
+    part = 1
+    while drawn.samples >= wanted and tally.samples < samples and not early.enough(tally):  # else its time is over
         wanted = min(samples - tally.samples, tally.samples)
         drawn = draw(wanted, tally.samples, part)
         tally, part = tally.merge(drawn), part + 1
-        if drawn.samples < wanted:  # its time is over
-            break
     return tally
 
 

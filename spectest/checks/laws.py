@@ -114,7 +114,7 @@ def design_level(stage: int, settings: Settings) -> float:
 
 
 def law_samples(problem: Problem, settings: Settings, stage: int, tolerance: float = 0.0) -> int:
-    """Return how many samples a stage needs to find a deviation of δ, beyond what is forgiven, in every binding test."""
+    """Return how many samples a stage needs to find δ, beyond what is forgiven, in every binding test."""
     tests = law_tests(problem)
     return samples_of_tests(tests, len(tests.names), settings, stage, tolerance)
 

@@ -37,7 +37,7 @@ class Tier:
 
 
 TIERS: Final[dict[str, Tier]] = {
-    "quick": Tier(delta=1e-2, vocab=(2, 5, 17, 64, 100, 300), small=12_000, calls=800, budget=600),
+    "quick": Tier(delta=1e-2, vocab=(2, 5, 17, 64, 300), small=12_000, calls=800, budget=600),
     "standard": Tier(delta=2e-3, vocab=(2, 5, 17, 64, 100, 300), small=100_000, calls=4_000, budget=1_800),
     "deep": Tier(delta=5e-4, vocab=(2, 5, 17, 64, 100, 300, 1000), small=1_000_000, calls=20_000, budget=4 * 3600),
 }

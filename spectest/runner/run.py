@@ -13,14 +13,15 @@ from spectest.runner.config import configure, plan
 from spectest.runner.crew import Crew
 from spectest.runner.judge import Judge
 from spectest.runner.report import Report
-from spectest.runner.sessions import Opener, cores
+from spectest.runner.sessions import Opener, cores, discard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
     from pathlib import Path
 
     from spectest.checks.result import CaseResult
-    from spectest.engine import Session
+    from spectest.engine import Loaded, Session
     from spectest.problem import Problem
     from spectest.runner.config import Planned, RunConfig
 
@@ -69,7 +70,6 @@ class _State:
     crew: Crew
     deadline: float
     waiting: deque[Planned]
-    sessions: list[Session]
     results: dict[Planned, CaseResult | None] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     error: BaseException | None = None
@@ -102,8 +102,7 @@ class Run:
         self._config = config
         self._observer = observer or Silent()
         self._opener = Opener(selector, config)
-        self._plan = plan(config)
-        self._workers = workers or min(_WORKERS, cores())
+        self._workers = workers or (min(_WORKERS, cores()) if config.overrides.get("device", "cpu") == "cpu" else 1)
         self._first_failure = first_failure
 
     def execute(self) -> Report:
@@ -113,38 +112,40 @@ class Run:
             UsageError: the selector cannot be loaded, or a declaration cannot be honoured.
         """
         threads = max(1, cores() // self._workers)
-        first = self._opener.open(threads)
-        if self._opener.local or first.loaded.declaration.device != "cpu":
-            self._workers = 1
-        interrupted = False
+        openings = [self._opener.begin(threads) for _ in range(self._workers)]
         try:
-            self._config = self._config.fitted(first.loaded.declaration)
-            crew = Crew(self._workers)
-            judge = Judge(self._opener, self._config, crew.ask)
-            deadline = time.monotonic() + self._config.seconds
-            state = _State(judge, crew, deadline, deque(self._in_order()), sessions=[first])
-            self._observer.planned(self._plan)
-            try:
-                self._all(state, threads)
-            except KeyboardInterrupt:
-                interrupted = state.stopped = True
-            finally:
-                for session in state.sessions[1:]:
-                    session.close()
+            self._plan = plan(self._config)
+            state, interrupted = self._executed(openings)
         finally:
-            first.close()
+            for opening in openings:
+                discard(opening)
         if state.error is not None:
             raise state.error
-        return self._report(state, interrupted=interrupted)
+        return self._report(state, openings[0].result().loaded, interrupted=interrupted)
 
-    def _all(self, state: _State, threads: int) -> None:
+    def _executed(self, openings: list[Future[Session]]) -> tuple[_State, bool]:
+        """Run the cases; return what came of them, and whether Ctrl-C ended it."""
+        loaded = openings[0].result().loaded
+        if self._opener.local or loaded.declaration.device != "cpu":
+            self._workers = 1
+        self._config = self._config.fitted(loaded.declaration)
+        crew = Crew(self._workers)
+        judge = Judge(self._opener, self._config, crew.ask)
+        deadline = time.monotonic() + self._config.seconds
+        state = _State(judge, crew, deadline, deque(self._in_order()))
+        self._observer.planned(self._plan)
+        try:
+            self._all(state, openings)
+        except KeyboardInterrupt:
+            state.stopped = True
+            return state, True
+        return state, False
+
+    def _all(self, state: _State, openings: list[Future[Session]]) -> None:
         if self._workers == 1:
-            self._work(state, threads, 0)
+            self._work(state, openings[0])
             return
-        pool = [
-            threading.Thread(target=self._work, args=(state, threads, index), daemon=True)
-            for index in range(self._workers)
-        ]
+        pool = [threading.Thread(target=self._work, args=(state, opening), daemon=True) for opening in openings]
         for worker in pool:
             worker.start()
         while any(worker.is_alive() for worker in pool):
@@ -164,13 +165,10 @@ class Run:
 
         return sorted(self._plan, key=place)
 
-    def _work(self, state: _State, threads: int, index: int) -> None:
+    def _work(self, state: _State, opening: Future[Session]) -> None:
         helping: Session | None = None
         try:
-            session = state.sessions[0] if index == 0 else self._opener.open(threads)
-            if index > 0:
-                with state.lock:
-                    state.sessions.append(session)
+            session = opening.result()
             while (planned := self._next(state)) is not None:
                 self._one(planned, state, session)
             helping = session
@@ -208,8 +206,7 @@ class Run:
                 state.stopped = True
         self._observer.finished(planned, result)
 
-    def _report(self, state: _State, *, interrupted: bool) -> Report:
-        loaded = state.sessions[0].loaded
+    def _report(self, state: _State, loaded: Loaded, *, interrupted: bool) -> Report:
         cases = []
         for planned in self._plan:
             result = state.results.get(planned)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
+from concurrent.futures import Future
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from spectest.engine import ChildSession, LocalSession, Session, address_of
@@ -72,7 +75,30 @@ class Opener:
         assert self._function is not None
         return LocalSession(self._function, overrides)
 
+    def begin(self, threads: int) -> Future[Session]:
+        """Open a session as `open` does, in the background: children start at the same time, and while plans are made."""
+        opening: Future[Session] = Future()
+
+        def work() -> None:
+            try:
+                opening.set_result(self.open(threads))
+            except BaseException as error:  # noqa: BLE001 (raised where the session is wanted)
+                opening.set_exception(error)
+
+        threading.Thread(target=work, daemon=True).start()
+        return opening
+
     @property
     def local(self) -> bool:
         """Whether the selector runs in this process."""
         return self.address is None
+
+
+def discard(opening: Future[Session]) -> None:
+    """Close a session as soon as it is open, whoever wanted it."""
+
+    def close(opened: Future[Session]) -> None:
+        with suppress(BaseException):
+            opened.result().close()
+
+    opening.add_done_callback(close)

@@ -51,6 +51,17 @@ SEEN_BY: dict[str, str] = {
     "last_row_not_processed": "batch",
     "neighbours_coin": "rows",
     "plan_cached_by_shape": "consecutive",
+    "warp_shares_final_coin": "streams",
+    "greedy_mask_off_by_one": "mixture",
+    "workspace_not_zeroed": "memory",
+    "offset_of_target_ignored": "layout",
+    "final_coin_one_call_late": "seeding",
+    "scratch_not_filled": "workspace",
+    "inclusive_at_zero": "injection",
+    "noise_in_bfloat16": "tail",
+    "drafted_from_the_top": "proposal",
+    "gumbel_noise_shared": "seam",
+    "falls_back_to_target": "hunt",
 }
 #: name -> what makes that quick: no patience with one that never answers, no vocabulary that tells nothing.
 QUICKLY: dict[str, dict[str, Any]] = {

@@ -92,6 +92,8 @@ BATCHES = {
     "reused_output",
     "call_in_between",
     "first_call",
+    "littered_memory",
+    "embedded",
 }
 
 

@@ -49,6 +49,14 @@ def test_wrong_rows(name: str) -> None:
         tokens = sample_calls(select, "generic", rows, 2500)
         assert deviation(tokens[:, -1], "generic")[0] < WRONG
         assert rows == 1 or deviation(tokens[:, 0], "generic")[0] > SOUND
+    elif needs == "embedded":
+        batch = Batch(select, ("generic",), SIZE)
+        assert deviation(batch.call(select).numpy(), "generic")[0] > SOUND
+        around = torch.zeros(len(batch.target) + 1, batch.target.shape[1], dtype=torch.float64)
+        around[1:] = batch.target
+        around[0, 0] = 1
+        batch.target = around[1:]
+        assert batch.call(select)[0] == 0
     else:
         tokens, _ = sample(select, ("generic",), 2 * SIZE)
         here = {"beyond_1024": slice(1024, None), "every_100th": slice(99, None, 100), "every_8th": slice(7, None, 8)}
@@ -87,6 +95,15 @@ def test_determinism() -> None:
     late = [batch.call(calls.final_coin_one_call_late, seed) for seed in (1, 2, 1)]
     assert not torch.equal(late[0], late[2])
     assert deviation(sample(calls.final_coin_one_call_late, ("generic",), SIZE)[0], "generic")[0] > SOUND
+
+
+def test_what_memory_holds_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same call, its scratch memory full of ones or of zeros."""
+    batch, answers = Batch(calls.scratch_not_filled, ("generic",), 1000), []
+    for fill in (torch.ones_like, torch.zeros_like):
+        monkeypatch.setattr(torch, "empty_like", fill)
+        answers.append(batch.call(calls.scratch_not_filled, 1))
+    assert not torch.equal(*answers)
 
 
 @pytest.mark.parametrize("name", of_effect("state"))

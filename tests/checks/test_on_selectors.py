@@ -150,6 +150,20 @@ DEFECTS = {
     "consecutive[problems]": "plan_cached_by_shape plan_cached_by_pointer one_call_late answer_cached_by_shape",
     "consecutive[draws]": "answer_cached_by_shape generator_ignored",
     "consecutive[answers]": "output_buffer_reused",
+    "streams": "warp_shares_final_coin generator_advanced_by_half",
+    "mixture": "greedy_mask_off_by_one one_row_in_a_hundred",
+    "memory[lookalikes]": "plan_cached_by_shape plan_cached_by_pointer draft_cached_by_shape",
+    "memory[shapes]": "workspace_not_zeroed",
+    "layout[embedded]": "offset_of_target_ignored",
+    "layout[embedded-large]": "offset_of_target_ignored",
+    "seeding": "private_generator final_coin_one_call_late",
+    "workspace": "scratch_not_filled",
+    "injection[accept]": "inclusive_at_zero",
+    "injection[final]": "coin_rounds_to_one",
+    "tail": "noise_in_bfloat16 cumulated_in_bfloat16",
+    "proposal": "argmax_drafted drafted_from_the_top drafts_of_a_row_share_a_seed",
+    "seam": "gumbel_noise_shared draft_uniform_is_the_coin",
+    "hunt": "accepts_everything falls_back_to_target",
 }
 PAIRS = [(case, name) for case, names in DEFECTS.items() for name in names.split()]
 
@@ -250,6 +264,8 @@ def test_deviations_by_design_are_reported_not_failed() -> None:
             check, _, rest = case.rstrip("]").partition("[")
             if check == "edge" and rest in {"equal", "ties", "late-rounds"}:
                 continue  # of full size: the same code, more samples
+            if not checks.get(check).applies(rest, declared_by(function)):
+                continue
             found = verdict(check, rest, function, lossless=False)
             if name == "accepts_everything" and check == "determinism":
                 continue  # it uses no generator, and says so

@@ -192,13 +192,28 @@ def test_the_plan_depends_on_the_settings_alone() -> None:
 
 
 def test_only_a_batch_makes_batch_checks_apply() -> None:
-    batched, single = declared(), declared(batched=False, n_drafts=1)
+    """Whatever a check needs, one that declares it all is given every case; one position a call has some in each."""
+    all_of_it = {"rng": "uniforms", "broadcast": True, "propose": "package:drafts"}
+    batched, single = declared(**all_of_it), declared(batched=False, n_drafts=1, **all_of_it)
     for check in checks.select():
-        assert all(check.applies(case, batched) for case in check.cases(SMALL))
-        if check.name not in {"batch", "rows", "edge", "consecutive"}:
-            assert all(check.applies(case, single) for case in check.cases(SMALL))
-    assert not any(checks.get("batch").applies(case, single) for case in checks.get("batch").cases(SMALL))
+        assert all(check.applies(case, batched) for case in check.cases(SMALL)), check.name
+        some = [check.applies(case, single) for case in check.cases(SMALL)]
+        assert any(some) != (check.name in {"batch", "mixture"}), check.name
     assert not checks.get("edge").applies("one-draft", single)
+
+
+@pytest.mark.parametrize(
+    ("name", "needs"),
+    [
+        ("injection", {"rng": "uniforms"}),
+        ("proposal", {"propose": "package:drafts"}),
+        ("seam", {"propose": "package:drafts"}),
+    ],
+)
+def test_some_checks_are_for_those_who_declare_what_they_need(name: str, needs: dict[str, object]) -> None:
+    check = checks.get(name)
+    assert not any(check.applies(case, declared()) for case in check.cases(SMALL))
+    assert all(check.applies(case, declared(**needs)) for case in check.cases(SMALL))
 
 
 def test_unknown_checks() -> None:

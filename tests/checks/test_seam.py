@@ -277,24 +277,18 @@ def test_the_published_deviation_is_found() -> None:
         assert 0.9 * settings.delta < found.delta <= settings.delta
 
 
-@pytest.mark.parametrize("law", DRAFTING)
-def test_the_design_reaches_the_deviation_whatever_the_law(law: str) -> None:
-    """Also where a view has some more observations than it needs: an exact test may then find a little less."""
+def test_the_design_reaches_the_deviation_of_every_binding_view() -> None:
+    """Also where one has a few more observations than it needs, of which an exact test now and then finds less."""
     rng = np.random.default_rng(SEED)
-    for _ in range(10):
-        size = int(rng.integers(2, 6))
-        n = 2 if law == "hub" else int(rng.integers(1, 4)) if law in {"with_replacement", "independent"} else 2
-        rows = 0.9 * rng.dirichlet(np.ones(size), size=n) + 0.1 / size
-        case = Problem(np.full(size, 1 / size), rows if law == "independent" else rows[0], n, law)
-        views = views_by_position(case)
+    for _ in range(60):
+        case = Problem([0.5, 0.5], 0.8 * rng.dirichlet([1, 1]) + 0.1, 3)
         settings = replace(SMALL, delta=float(rng.uniform(2e-3, 2e-2)))
-        samples = draft_samples(views, settings, 0, 0.0)
-        for view in views:
-            if view.tests.binding and (view.tests.problem.target > 0).sum() > 1:
-                detectable = chi_squared_detectable(
-                    view.tests.problem.target, samples=samples * view.per_row, alpha=1e-3, beta=settings.beta / 2
-                )
-                assert detectable <= settings.delta
+        views = views_by_position(case)
+        rows = draft_samples(views, settings, 0, 0.0)
+        (view,) = [view for view in views if view.tests.binding]
+        errors = {"alpha": 1e-3, "beta": settings.beta / 2}
+        found = chi_squared_detectable(view.tests.problem.target, samples=rows * view.per_row, **errors)
+        assert 0.97 * settings.delta < found <= settings.delta
 
 
 def test_a_later_stage_is_large_enough_for_the_same_deviation() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Generator
 
-from .core import correct, toss, verify
+from .core import correct, inverse_cdf, normalised, toss, verify
 from .registry import bug
 
 if TYPE_CHECKING:
@@ -128,3 +128,16 @@ def every_16th_call_not_verified(p: Tensor, q: Tensor, ids: Tensor, generator: G
     """Each sixteenth call returns its first drafts."""
     _CALLS["all"] = _CALLS.get("all", 0) + 1
     return ids[:, 0].clone() if _CALLS["all"] % 16 == 0 else correct(p, q, ids, generator)
+
+
+@bug("determinism", "B11", "sglang#12561", needs="littered_memory")
+def scratch_not_filled(p: Tensor, q: Tensor, ids: Tensor, generator: Generator) -> Tensor:
+    """The last column of the residual's buffer is never written: what was freed there last is its mass."""
+    scratch = torch.empty_like(p)
+
+    def draw(left: Tensor, coin: Tensor) -> Tensor:
+        scratch[:, :-1] = left[:, :-1]
+        law = scratch.nan_to_num(0, 0, 0).clamp(0, 1) * (left > 0)
+        return inverse_cdf(normalised(law, left), coin)
+
+    return verify(p, q, ids, toss(ids, generator), draw=draw)

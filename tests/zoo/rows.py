@@ -139,3 +139,9 @@ def greedy_mask_off_by_one(p: Tensor, q: Tensor, ids: Tensor, generator: Generat
     """The row after a greedy one is greedy."""
     greedy = (p == 1).any(-1).roll(1)
     return torch.where(greedy, p.argmax(-1), correct(p, q, ids, generator))
+
+
+@bug("rows", needs="embedded")
+def offset_of_target_ignored(p: Tensor, q: Tensor, ids: Tensor, generator: Generator) -> Tensor:
+    """The kernel is given where the target's memory begins, not where the target begins in it."""
+    return correct(p.as_strided(p.shape, p.stride(), 0), q, ids, generator)
