@@ -209,6 +209,13 @@ def test_every_pip_install_is_constrained() -> None:
     assert [line for line in lines if "-c constraints.txt" not in line] == []
 
 
+def test_files_that_are_no_modules_are_installed(pyproject: dict[str, Any]) -> None:
+    patterns = pyproject["tool"]["setuptools"]["package-data"]["spectest"]
+    installed = {path for pattern in patterns for path in (ROOT / "spectest").glob(pattern)}
+    others = {path for path in git_files() if path.is_relative_to(ROOT / "spectest") and path.suffix != ".py"}
+    assert others == installed
+
+
 # ---------------------------------------------------------------------------------------------- promises and metadata
 
 

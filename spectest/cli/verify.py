@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -15,15 +15,18 @@ import typer
 from spectest.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from rich.console import Console
 
-    from spectest.report import JsonFile, LiveProgress
+    from spectest.report import LiveProgress
     from spectest.runner import Report, RunConfig
 
+    Write = Callable[[Report, float], None]  # a report, and the seconds its run took, to a file
+
 #: Options of the command itself; all others go to the run by their own names.
-_OWN: Final = ("address", "list_checks", "json", "quiet", "verbose")
+_OWN: Final = ("address", "list_checks", "json", "html", "quiet", "verbose")
 _PIPED_WIDTH: Final = 140  # columns of the tables where no terminal says how many there are
 
 _RUN: Final = "The run"
@@ -75,6 +78,7 @@ def verify(
     degenerate: Annotated[str | None, _call("error, fallback or unspecified")] = None,
     propose: Annotated[str | None, _call("pkg.mod:name or path/to/file.py:name of its own drafting")] = None,
     json: Annotated[Path | None, _output("Write the report as JSON.")] = None,
+    html: Annotated[Path | None, _output("Write the report as a page for a browser.")] = None,
     quiet: Annotated[bool, _output("Print the verdict alone.", "--quiet")] = False,
     verbose: Annotated[bool, _output("Print every case, and tracebacks.", "--verbose")] = False,
 ) -> int:
@@ -87,15 +91,30 @@ def verify(
     if address is None:
         msg = "name a selector: `spectest verify pkg.mod:name` or `spectest verify path/to/file.py:name`"
         raise UsageError(msg)
-    from spectest.report import JsonFile  # noqa: PLC0415 (`spectest --help` needs no scipy)
-    from spectest.runner.options import from_text  # noqa: PLC0415 (as above)
+    from spectest.runner.options import from_text  # noqa: PLC0415 (`spectest --help` needs no scipy)
 
     config = from_text({name: value for name, value in context.params.items() if name not in _OWN})
-    with nullcontext() if json is None else JsonFile(json) as file:
-        return _verified(address, config, file, quiet=quiet, verbose=verbose)
+    with ExitStack() as reserved:
+        return _verified(address, config, _files(reserved, json, html), quiet=quiet, verbose=verbose)
 
 
-def _verified(address: str, config: RunConfig, file: JsonFile | None, *, quiet: bool, verbose: bool) -> int:
+def _files(reserved: ExitStack, json: Path | None, html: Path | None) -> list[Write]:
+    """Reserve the files that are asked for, before anything runs; return what writes each."""
+    from spectest.report import HtmlFile, JsonFile  # noqa: PLC0415 (`spectest --help` needs no scipy)
+
+    if json is not None and html is not None and json.resolve() == html.resolve():
+        msg = f"`--json` and `--html` must be two files, got {html} for both"
+        raise UsageError(msg)
+    writes: list[Write] = []
+    if json is not None:
+        as_json = reserved.enter_context(JsonFile(json))
+        writes.append(lambda report, _: as_json.write(report))
+    if html is not None:
+        writes.append(reserved.enter_context(HtmlFile(html)).write)
+    return writes
+
+
+def _verified(address: str, config: RunConfig, writes: Sequence[Write], *, quiet: bool, verbose: bool) -> int:
     from rich.console import Console  # noqa: PLC0415 (`spectest --version` needs no rich)
 
     from spectest.report import print_report  # noqa: PLC0415 (as above)
@@ -103,19 +122,27 @@ def _verified(address: str, config: RunConfig, file: JsonFile | None, *, quiet: 
     started = time.monotonic()
     report = _report(address, config, quiet=quiet)
     seconds = time.monotonic() - started
-    error: UsageError | None = None
-    if file is not None:
-        try:
-            file.write(report)
-        except UsageError as caught:  # what was found is said all the same
-            error = caught
-    console = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
-    print_report(report, console, seconds=seconds, quiet=quiet, verbose=verbose)
-    if error is not None:
+    try:
+        lost = _written(writes, report, seconds)
+    finally:  # what was found is said all the same
+        console = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+        print_report(report, console, seconds=seconds, quiet=quiet, verbose=verbose)
+    if lost:
         if report.exit_code == 0:
-            raise error
-        typer.echo(f"spectest: {error}", err=True)
+            raise UsageError("; ".join(lost))
+        typer.echo(f"spectest: {'; '.join(lost)}", err=True)
     return report.exit_code
+
+
+def _written(writes: Sequence[Write], report: Report, seconds: float) -> list[str]:
+    """Write the files; return why those that could not be written could not."""
+    lost = []
+    for write in writes:
+        try:
+            write(report, seconds)
+        except UsageError as error:
+            lost.append(str(error))
+    return lost
 
 
 def _report(address: str, config: RunConfig, *, quiet: bool) -> Report:

@@ -1,19 +1,16 @@
-"""The JSON file of a run, written in one step, and its JSON Schema."""
+"""The JSON file of a run, and its JSON Schema."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 from importlib.resources import files
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol
 
-from spectest.errors import UsageError
+from spectest.report.reserved import ReservedFile
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from pathlib import Path
 
 
 class Writable(Protocol):
@@ -53,10 +50,8 @@ def _finite(value: Any) -> Any:  # noqa: ANN401 (any JSON value)
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-class JsonFile:
-    """A path that is known to be writable before a run starts; a reader sees the old file or the new one, never half.
-
-    Used as a context manager: what was reserved and not written is removed.
+class JsonFile(ReservedFile):
+    """The file of `--json`; see `ReservedFile`.
 
     Args:
         path: of the file.
@@ -66,17 +61,7 @@ class JsonFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._temporary: Path | None = None
-        try:
-            if path.exists() and not path.is_file():  # a pipe or a device takes no file's place; a folder raises
-                path.open("a").close()
-                return
-            handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-            os.close(handle)
-            self._temporary = Path(temporary)
-        except OSError as error:
-            raise _unwritable(path, error) from error
+        super().__init__(path, "--json")
 
     def write(self, report: Writable) -> None:
         """Write the report.
@@ -84,30 +69,4 @@ class JsonFile:
         Raises:
             UsageError: it can no longer be written.
         """
-        text = to_json(report)
-        try:
-            if self._temporary is None:
-                self._path.write_text(text, encoding="utf-8")
-                return
-            self._temporary.write_text(text, encoding="utf-8")
-            mask = os.umask(0)
-            os.umask(mask)
-            self._temporary.chmod(0o666 & ~mask)  # the mode of any new file, where mkstemp keeps it to its owner
-            self._temporary.replace(self._path)
-        except OSError as error:
-            raise _unwritable(self._path, error) from error
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Remove what was reserved and not written."""
-        if self._temporary is not None:
-            self._temporary.unlink(missing_ok=True)
-
-
-def _unwritable(path: Path, error: OSError) -> UsageError:
-    return UsageError(f"`--json` {path} cannot be written: {error.strerror or error}")
+        self.put(to_json(report))

@@ -8,12 +8,13 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from spectest.report.words import SPOKEN, case_name, failure, first_line, verdict_line
+from spectest.report.rows import ACCEPTANCE, CHECKS, acceptance_row, case_row, check_row
+from spectest.report.words import SPOKEN, case_name, elsewise, failure, first_line, verdict_line
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from spectest.checks.result import AcceptanceResult, CaseResult
+    from spectest.checks.result import AcceptanceResult, CaseResult, Verdict
     from spectest.runner.report import CheckResult, Report
 
 _STYLES: Final = {"pass": "green", "fail": "bold red", "inconclusive": "yellow"}
@@ -70,74 +71,34 @@ def _troubles(report: Report, check: CheckResult, *, verbose: bool) -> list[str]
 def _explained(report: Report, case: CaseResult, *, verbose: bool) -> str:
     if case.verdict == "inconclusive":
         return f"{case_name(case)} {SPOKEN[case.verdict]}: {case.detail}"
-    seed = report.environment.get("seed", 0)
-    again = f"spectest verify {report.selector} --checks {case.check} --seed {seed}, with the other options of this run"
-    return failure(case, again, verbose=verbose)
+    return failure(case, elsewise(report, case), verbose=verbose)
 
 
 def _checks(report: Report, *, verbose: bool) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("check", "verdict"):
+    for title in CHECKS[:2]:
         table.add_column(title, no_wrap=True)
-    for title in ("cases", "samples", "δ", "p-value"):
+    for title in CHECKS[2:-1]:
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("detail", overflow="fold")
+    table.add_column(CHECKS[-1], overflow="fold")
     for check in report.checks:
-        table.add_row(*_check_row(check))
+        table.add_row(*_cells(check_row(check), check.verdict))
         if verbose:
             for case in check.cases:
-                table.add_row(*_case_row(case))
+                table.add_row(*_cells(case_row(case), case.verdict, indent="  "))
     return table
 
 
-def _check_row(check: CheckResult) -> tuple[str | Text, ...]:
-    return (
-        check.name,
-        Text(SPOKEN[check.verdict], style=_STYLES[check.verdict]),
-        str(len(check.cases)),
-        f"{check.samples:,}",
-        _number(check.delta),
-        _number(check.p_value),
-        Text(first_line(check.detail)),
-    )
-
-
-def _case_row(case: CaseResult) -> tuple[str | Text, ...]:
-    return (
-        Text(f"  [{case.case}]"),
-        Text(SPOKEN[case.verdict], style=_STYLES[case.verdict]),
-        f"{case.seconds:.1f} s",
-        f"{case.samples:,}",
-        _number(case.delta),
-        _number(case.p_value),
-        Text(first_line(case.detail)),
-    )
+def _cells(row: tuple[str, ...], verdict: Verdict, indent: str = "") -> list[Text]:
+    name, said, *others = row
+    return [Text(indent + name), Text(said, style=_STYLES[verdict]), *map(Text, others)]
 
 
 def _acceptance(problems: tuple[AcceptanceResult, ...]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("acceptance", no_wrap=True)
-    for title in ("V", "n", "samples", "measured", "99.9 % interval", "optimum", "scheme", "of optimum"):
+    table.add_column(ACCEPTANCE[0], no_wrap=True)
+    for title in ACCEPTANCE[1:]:
         table.add_column(title, justify="right", no_wrap=True)
     for problem in problems:
-        share = "–" if not problem.optimum else f"{problem.measured / problem.optimum:.2%}"
-        table.add_row(
-            Text(problem.problem),
-            str(problem.V),
-            str(problem.n),
-            f"{problem.samples:,}",
-            f"{problem.measured:.4f}",
-            f"{problem.low:.4f} – {problem.high:.4f}",
-            _probability(problem.optimum),
-            _probability(problem.scheme),
-            share,
-        )
+        table.add_row(*map(Text, acceptance_row(problem)))
     return table
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2g}"
-
-
-def _probability(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"

@@ -1,10 +1,10 @@
-"""What a result is called in words: shared by the terminal and by pytest."""
+"""What a result is called in words: shared by the terminal, the page and pytest."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spectest.runner.excusing import WAIVED
+from spectest.runner.excusing import WAIVED, unexpected
 
 if TYPE_CHECKING:
     from spectest.checks.result import CaseResult
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 #: How a case or a check with a verdict is spoken of.
 SPOKEN = {"pass": "passed", "fail": "failed", "inconclusive": "inconclusive"}
+#: What a selector does in a run with a verdict.
+DOES = {"pass": "conforms", "fail": "fails", "inconclusive": "inconclusive"}
+INTERRUPTED = "interrupted, what was left did not run"
 
 
 def case_name(case: CaseResult) -> str:
@@ -24,14 +27,25 @@ def first_line(text: str) -> str:
     return text.partition("\n")[0]
 
 
-def reproduce(case: CaseResult, otherwise: str) -> str:
-    """Return the line with the one command that runs a failed case again.
+def headline(case: CaseResult) -> str:
+    """Return `check[case]` and its verdict."""
+    return f"{case_name(case)} {SPOKEN[case.verdict]}{', stateful' if case.stateful else ''}"
+
+
+def elsewise(report: Report, case: CaseResult) -> str:
+    """Return how a case of a report is run again where no replay record could be stored."""
+    seed = report.environment.get("seed", 0)
+    return f"spectest verify {report.selector} --checks {case.check} --seed {seed}, with the other options of this run"
+
+
+def command(case: CaseResult, otherwise: str) -> str:
+    """Return the one command that runs a failed case again.
 
     Args:
         case: the failure.
         otherwise: the command where no replay record could be stored.
     """
-    return f"Reproduce: {otherwise if case.replay is None else f'spectest replay {case.replay}'}"
+    return otherwise if case.replay is None else f"spectest replay {case.replay}"
 
 
 def failure(case: CaseResult, otherwise: str, *, verbose: bool = False) -> str:
@@ -42,30 +56,64 @@ def failure(case: CaseResult, otherwise: str, *, verbose: bool = False) -> str:
         otherwise: the command that runs it again where no replay record could be stored.
         verbose: with the traceback, or the last output, of the selector.
     """
-    stateful = ", stateful" if case.stateful else ""
-    lines = [f"{case_name(case)} {SPOKEN[case.verdict]}{stateful}: {case.detail}"]
+    lines = [f"{headline(case)}: {case.detail}"]
     if verbose and case.traceback:
         lines.append(case.traceback.rstrip())
-    return "\n".join([*lines, reproduce(case, otherwise)])
+    return "\n".join([*lines, f"Reproduce: {command(case, otherwise)}"])
+
+
+def grounds(report: Report) -> str:
+    """Return the checks or cases that the verdict of a run rests on; nothing where it was interrupted before any."""
+    if report.verdict == "fail":
+        failed = [check.name for check in report.checks if check.verdict == "fail"]
+        return f"{', '.join(failed)} ({len(failed)} of {len(report.checks)} checks)"
+    if report.verdict == "pass":
+        waived = f" ({_waived(report)} waived)" if _waived(report) else ""
+        return f"{len(report.cases)} cases of {len(report.checks)} checks found no deviation{waived}"
+    undecided = ", ".join(_undecided(report))
+    return undecided if undecided or report.interrupted else "no check says anything about this selector"
+
+
+def circumstances(report: Report, seconds: float) -> str:
+    """Return a run's α, seed and duration."""
+    seed = report.environment.get("seed")
+    return f"α = {report.alpha:g}" + ("" if seed is None else f", seed {seed}") + f", {seconds:.1f} s"
 
 
 def verdict_line(report: Report, seconds: float) -> str:
     """Return the verdict of a run in words, with its α, seed and duration."""
-    failed = [check.name for check in report.checks if check.verdict == "fail"]
-    undecided = [case_name(case) for case in report.cases if case.verdict == "inconclusive"]
+    said = ": ".join(filter(None, [DOES[report.verdict], grounds(report)]))
+    stopped = f"; {INTERRUPTED}" if report.interrupted else ""
+    return f"{report.selector} {said}{stopped} ({circumstances(report, seconds)})"
+
+
+def meaning(report: Report) -> str:
+    """Return what the verdict of a run says, and what it does not, for a reader who has not met spectest before."""
+    if report.verdict == "pass":
+        return _found_nothing(report)
     if report.verdict == "fail":
-        said = f"fails: {', '.join(failed)} ({len(failed)} of {len(report.checks)} checks)"
-    elif report.verdict == "pass":
-        waived = sum(case.detail.startswith(WAIVED) for case in report.cases)
-        said = f"conforms: {len(report.cases)} cases of {len(report.checks)} checks found no deviation"
-        said += f" ({waived} waived)" if waived else ""
-    elif undecided:
-        said = f"inconclusive: {', '.join(undecided)}"
-    elif report.interrupted:
-        said = "inconclusive"
-    else:
-        said = "inconclusive: no check says anything about this selector"
-    stopped = "; interrupted, what was left did not run" if report.interrupted else ""
-    seed = report.environment.get("seed")
-    spent = f"α = {report.alpha:g}" + ("" if seed is None else f", seed {seed}") + f", {seconds:.1f} s"
-    return f"{report.selector} {said}{stopped} ({spent})"
+        if all(unexpected(case) for case in report.cases if case.verdict == "fail"):
+            return "What failed is a waiver: the failure that it excuses is gone."
+        return f"Correct code fails with probability at most α = {report.alpha:g}, whatever the seed."
+    why = "some could not decide in the time they had" if _undecided(report) else "not all that was asked for has run"
+    return f"No check failed, but {why}: this is not a pass."
+
+
+def _found_nothing(report: Report) -> str:
+    said = "Nothing was found"
+    if _waived(report):
+        said += " beyond what is waived"
+    if not report.environment.get("declaration", {}).get("lossless", True):
+        said += " that its declaration as lossy does not allow"
+    missed = [check.beta for check in report.checks if check.delta is not None]
+    if not missed:
+        return f"{said}."
+    return f"{said}; a deviation as large as a check's δ is missed with probability at most β = {max(missed):g}."
+
+
+def _waived(report: Report) -> int:
+    return sum(case.detail.startswith(WAIVED) for case in report.cases)
+
+
+def _undecided(report: Report) -> list[str]:
+    return [case_name(case) for case in report.cases if case.verdict == "inconclusive"]

@@ -1,4 +1,4 @@
-"""Ctrl-C: the report is written, and says what the run had found."""
+"""Ctrl-C: the reports are written, and say what the run had found."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_ctrl_c_writes_the_report(tmp_path: Path, selector: str, code: int) -> N
     write(tmp_path)
     command = [sys.executable, "-m", "spectest", "verify", f"mine.py:{selector}", "--checks", "smoke,law"]
     run = subprocess.Popen(
-        [*command, "--vocab", "5", "--timeout", "100", "--json", "report.json"],
+        [*command, "--vocab", "5", "--timeout", "100", "--json", "report.json", "--html", "report.html"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -41,12 +41,17 @@ def test_ctrl_c_writes_the_report(tmp_path: Path, selector: str, code: int) -> N
     assert report["verdict"] == {3: "inconclusive", 1: "fail"}[code]
     assert [check["name"] for check in report["checks"]] == ["smoke"]
     assert "interrupted" in said.splitlines()[-1]
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert f"<title>mine.py:{selector} {'fails' if code == 1 else 'inconclusive'} – spectest</title>" in page
+    assert "interrupted, what was left did not run</p>" in page
+    assert ("<h3>smoke[known-answers] failed</h3>" in page) == (code == 1)
 
 
 def test_ctrl_c_while_the_selector_is_imported(tmp_path: Path) -> None:
     (tmp_path / "long.py").write_text("import time, pathlib\npathlib.Path('importing').touch()\ntime.sleep(60)\n")
+    command = [sys.executable, "-m", "spectest", "verify", "long.py:select"]
     run = subprocess.Popen(
-        [sys.executable, "-m", "spectest", "verify", "long.py:select", "--json", "report.json"],
+        [*command, "--json", "report.json", "--html", "report.html"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -62,3 +67,6 @@ def test_ctrl_c_while_the_selector_is_imported(tmp_path: Path) -> None:
     assert errors == ""
     assert run.returncode == 3
     assert read_report(tmp_path / "report.json")["interrupted"]
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "interrupted, what was left did not run</p>" in page
+    assert page.endswith("</html>\n")
