@@ -53,7 +53,7 @@ SEEN_BY: dict[str, str] = {
     "plan_cached_by_shape": "consecutive",
     "warp_shares_final_coin": "streams",
     "greedy_mask_off_by_one": "mixture",
-    "workspace_not_zeroed": "memory",
+    "workspace_outgrown": "memory",
     "offset_of_target_ignored": "layout",
     "final_coin_one_call_late": "seeding",
     "scratch_not_filled": "workspace",

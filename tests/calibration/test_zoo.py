@@ -93,6 +93,7 @@ BATCHES = {
     "call_in_between",
     "first_call",
     "littered_memory",
+    "smaller_vocabulary",
     "embedded",
 }
 

@@ -99,9 +99,9 @@ def test_determinism() -> None:
 
 def test_what_memory_holds_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same call, its scratch memory full of ones or of zeros."""
-    batch, answers = Batch(calls.scratch_not_filled, ("generic",), 1000), []
-    for fill in (torch.ones_like, torch.zeros_like):
-        monkeypatch.setattr(torch, "empty_like", fill)
+    batch, answers = Batch(calls.scratch_not_filled, ("ties",), 1000), []
+    for fill in (1.0, 0.0):
+        monkeypatch.setattr(torch, "empty_like", lambda like, fill=fill: torch.full_like(like, fill))
         answers.append(batch.call(calls.scratch_not_filled, 1))
     assert not torch.equal(*answers)
 
@@ -117,6 +117,11 @@ def test_state(name: str) -> None:
         earlier.draft.copy_(later.draft)
         earlier.ids.copy_(later.ids)
         assert deviation(earlier.call(select).numpy(), "other")[0] < WRONG
+    elif needs == "smaller_vocabulary":
+        assert deviation(earlier.call(select).numpy(), "generic")[0] > SOUND
+        wide = Batch(select, ("wide",), 20_000)
+        assert deviation(wide.call(select).numpy(), "wide")[0] > SOUND
+        assert deviation(later.call(select).numpy(), "other")[0] < WRONG
     elif needs == "every_16th_call":
         tokens = sample_calls(select, "generic", 50, 640)
         assert deviation(tokens[15::16].ravel(), "generic")[0] < WRONG

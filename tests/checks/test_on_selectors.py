@@ -152,8 +152,8 @@ DEFECTS = {
     "consecutive[answers]": "output_buffer_reused",
     "streams": "warp_shares_final_coin generator_advanced_by_half",
     "mixture": "greedy_mask_off_by_one one_row_in_a_hundred",
-    "memory[lookalikes]": "plan_cached_by_shape plan_cached_by_pointer draft_cached_by_shape",
-    "memory[shapes]": "workspace_not_zeroed",
+    "memory[lookalikes]": "plan_cached_by_shape plan_cached_by_pointer draft_cached_by_shape workspace_not_zeroed",
+    "memory[shapes]": "workspace_outgrown",
     "layout[embedded]": "offset_of_target_ignored",
     "layout[embedded-large]": "offset_of_target_ignored",
     "seeding": "private_generator final_coin_one_call_late",
@@ -172,9 +172,10 @@ PAIRS = [(case, name) for case, names in DEFECTS.items() for name in names.split
 def test_defects_fail_the_check_that_is_there_for_them(case: str, name: str) -> None:
     """In one of its cases where none is named."""
     check, _, rest = case.rstrip("]").partition("[")
-    function = load(zoo.BUGS[name].address)  # afresh: some keep state
+    address = zoo.BUGS[name].address
+    function = zoo.get(name) if check == "seam" else load(address)  # afresh, some keep state: here with its `propose`
     settings = SMALL
-    if check in {"law", "acceptance", "batch", "edge", "support"}:
+    if check in {"law", "acceptance", "batch", "edge", "support", "seam"}:
         # With 800 calls one seed in twenty misses a defect of every eighth row.
         settings = replace(SMALL, delta=0.015, calls=2400 if check == "batch" else 800, small=12_000)
     cases = [rest] if rest else checks.get(check).cases(settings)

@@ -111,7 +111,23 @@ def draft_cached_by_shape(p: Tensor, q: Tensor, ids: Tensor, generator: Generato
 def workspace_not_zeroed(p: Tensor, q: Tensor, ids: Tensor, generator: Generator) -> Tensor:
     """q is added into a workspace that is taken to be zero, as it is at the first call of a shape alone."""
     workspace = _DRAFTS.setdefault(("workspace", *q.shape), torch.zeros_like(q))
-    return correct(p, workspace.add_(q), ids, generator)
+    return correct(p, normalised(workspace.add_(q), q), ids, generator)
+
+
+@bug("state", "B11", "sglang#12561", needs="smaller_vocabulary")
+def workspace_outgrown(p: Tensor, q: Tensor, ids: Tensor, generator: Generator) -> Tensor:
+    """A workspace as wide as the largest vocabulary so far is read in all its width, of which a call fills its part."""
+
+    def draw(left: Tensor, coin: Tensor) -> Tensor:
+        rows, vocab = left.shape
+        workspace = _LATE.get(("columns",), left[:0])
+        if len(workspace) < rows or workspace.shape[1] < vocab:
+            workspace = left.new_zeros(max(rows, len(workspace)), max(vocab, workspace.shape[1]))
+            _LATE["columns",] = workspace
+        workspace[:rows, :vocab] = left
+        return inverse_cdf(workspace[:rows], coin).clamp_max(vocab - 1)
+
+    return verify(p, q, ids, toss(ids, generator), draw=draw)
 
 
 @bug("dependence", "B34", "vllm-ascend#13608", needs="next_call")
