@@ -69,7 +69,8 @@ def grounds(report: Report) -> str:
         return f"{', '.join(failed)} ({len(failed)} of {len(report.checks)} checks)"
     if report.verdict == "pass":
         waived = f" ({_waived(report)} waived)" if _waived(report) else ""
-        return f"{len(report.cases)} cases of {len(report.checks)} checks found no deviation{waived}"
+        allowed = "" if _lossless(report) else " beyond what lossless=False allows"
+        return f"{len(report.cases)} cases of {len(report.checks)} checks found no deviation{allowed}{waived}"
     undecided = ", ".join(_undecided(report))
     return undecided if undecided or report.interrupted else "no check says anything about this selector"
 
@@ -103,12 +104,16 @@ def _found_nothing(report: Report) -> str:
     said = "Nothing was found"
     if _waived(report):
         said += " beyond what is waived"
-    if not report.environment.get("declaration", {}).get("lossless", True):
+    if not _lossless(report):
         said += " that its declaration as lossy does not allow"
     missed = [check.beta for check in report.checks if check.delta is not None]
     if not missed:
         return f"{said}."
     return f"{said}; a deviation as large as a check's δ is missed with probability at most β = {max(missed):g}."
+
+
+def _lossless(report: Report) -> bool:
+    return bool(report.environment.get("declaration", {}).get("lossless", True))
 
 
 def _waived(report: Report) -> int:

@@ -21,21 +21,15 @@ if TYPE_CHECKING:
 SEED = int(os.environ.get("ZOO_SEED") or secrets.randbits(32))
 TIMEOUT = 5.0  # seconds per call, six times that for the first of a process
 
-#: Run by default: one of each way to be called, of each drafting law, with and without a scheme. The others are slow to
-#: run (one position a call), or differ from these by a few lines.
+#: Run by default: one of each way to be called and of most drafting laws. The others are slow to run (one position a
+#: call), or differ from these by a few lines.
 BY_DEFAULT = {
     "rrs_float32",
     "rrs_independent",
-    "rrs_shuffled",
     "rrs_without_replacement",
-    "deduplicated",
-    "target_only_gumbel",
     "rrs_numpy",
-    "rrs_global",
     "rrs_uniforms",
-    "deterministic_children",
     "top_k_children",
-    "prints",
 }
 #: name -> the check that is there to see it.
 SEEN_BY: dict[str, str] = {
