@@ -145,8 +145,8 @@ def _bugs(bugs: Mapping[str, list[Trial]]) -> list[str]:
         "## Bugs",
         "",
         "What each is stands in its docstring. `checks`: all that fail in a whole run. `samples`, `seconds`: medians",
-        "until the first failure, on one core, without starting the process. The smoke test comes first, what is over",
-        "in a moment next, then the largest samples.",
+        "until the first failure, on one core, without starting the process: the smoke test first, then from the",
+        "smallest samples to the largest.",
         "",
         *_table(titles, (row(name, some) for name, some in bugs.items())),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -155,12 +156,15 @@ class Run:
     def _in_order(self) -> list[Planned]:
         """Return the cases as they are run: smoke, what failed before, what is over in a moment, then the longest.
 
-        What the first ones find is found at once, and the workers end together.
+        What the first ones find is found at once, and the workers end together. A run that ends with its first failure
+        has the longest last; one that reads another's sample costs what that does.
         """
 
         def place(item: Planned) -> tuple[int, float]:
             if item.check == "smoke" or item.case == STORED:
                 return 0, 0.0
+            if self._first_failure:
+                return 1, item.cost or math.inf
             return 1 if 0 < item.cost <= _NEXT_TO_NOTHING else 2, -item.cost
 
         return sorted(self._plan, key=place)

@@ -76,7 +76,7 @@ class Opener:
         return LocalSession(self._function, overrides)
 
     def begin(self, threads: int) -> Future[Session]:
-        """Open a session as `open` does, in the background: children start at the same time, and while plans are made."""
+        """Open a session as `open` does, in the background: children start together, and while plans are made."""
         opening: Future[Session] = Future()
 
         def work() -> None:

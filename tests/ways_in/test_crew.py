@@ -71,7 +71,12 @@ def test_an_idle_worker_draws_and_leaves_with_the_last() -> None:
 def test_no_more_is_asked_than_there_are_idle_workers() -> None:
     crew = Crew(3)
     blocked, release = Recording(), threading.Event()
-    blocked.sample = lambda experiment, progress=None: release.wait(5) and Tally.empty(1, 2)  # type: ignore[method-assign, assignment]
+
+    def held(*arguments: object) -> Tally:
+        release.wait(5)
+        return Tally.empty(1, 2)
+
+    blocked.sample = held  # type: ignore[method-assign]
     helping(crew, blocked)
     assert crew.ask(experiment()) is not None
     time.sleep(0.05)
