@@ -10,7 +10,7 @@ import numpy as np
 from spectest.checks.acceptance import judge_acceptance
 from spectest.checks.decision import decide
 from spectest.checks.judging import judge_law, sample_law
-from spectest.checks.law import main_prepared
+from spectest.checks.law import main_cost, main_prepared
 from spectest.checks.laws import law_samples
 from spectest.checks.pairs import Pairing, neighbours, pairs_detectable, successive
 from spectest.checks.problems import build, edge_problem, main_names
@@ -66,7 +66,7 @@ class Seam:
             return 0.0
         if case.startswith(_EDGE):
             return float(settings.small)
-        return float(settings.calls * _ROWS) if case == "rows" else 120 / settings.delta**2 / 4
+        return float(settings.calls * _ROWS) if case == "rows" else main_cost(case, settings)
 
     def applies(self, case: str, declaration: Declaration) -> bool:
         """See `Check`."""
