@@ -165,7 +165,8 @@ _EDGES: Final[dict[str, Callable[[], tuple[Law, Law]]]] = {
     "disjoint": lambda: (_pad((0.2, 0, 0.5, 0, 0.3, 0)), _pad((0, 0.3, 0, 0.6, 0, 0.1))),
     "draft-off-target": lambda: (_pad((0.6, 0.4, 0, 0, 0)), _pad((0.05, 0.05, 0.4, 0.3, 0.2))),
     "target-off-draft": lambda: (_pad((0.05, 0.05, 0.4, 0.3, 0.2)), _pad((0.6, 0.4, 0, 0, 0))),
-    "peaked-draft": lambda: (_pad((0.3, 0.4, 0.2, 0.1)), _pad((0.97, 0.01, 0.01, 0.01))),
+    # Of the token that is drafted now and then hardly anything is left: it shows what the residual subtracts.
+    "peaked-draft": lambda: (_pad((0.3, 0.05, 0.4, 0.25)), _pad((0.95, 0.04, 0.005, 0.005))),
     "peaked-target": lambda: (_pad((0.97, 0.01, 0.01, 0.01)), _pad((0.1, 0.3, 0.2, 0.4))),
     "late-rounds": lambda: (_pad((0.1, 0.32, 0.25, 0.33)), _pad((0.55, 0.02, 0.22, 0.21))),
     "rare-tokens": lambda: (np.append(np.full(6, 0.165), np.full(24, 0.01 / 24)), np.full(30, 1 / 30)),
