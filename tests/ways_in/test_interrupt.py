@@ -32,6 +32,7 @@ def test_ctrl_c_writes_the_report(tmp_path: Path, selector: str, code: int) -> N
         assert run.poll() is None, run.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    time.sleep(3)  # the other worker is in the middle of `smoke`
     run.send_signal(signal.SIGINT)
     said, errors = run.communicate(timeout=60)
     assert errors == ""
