@@ -10,12 +10,13 @@ BENCHMARKS := reports/benchmarks.json
 export OMP_NUM_THREADS := 1
 
 .NOTPARALLEL:
-.PHONY: help venv demo test suite bench coverage lint types wheel clean
+.PHONY: help venv demo test suite slow kill-table bench coverage lint types wheel clean
 
 help:
 	@echo 'make demo      see it find a defect, on a fresh machine'
 	@echo 'make test      the test-suite, the benchmarks and the coverage floor'
 	@echo 'make lint      style and layers      make types   mypy --strict'
+	@echo 'make slow      the tests that take hours      make kill-table   the committed table, measured anew'
 	@echo 'make bench     the benchmarks alone  make wheel   sdist and wheel in dist/'
 	@echo 'make clean     remove what was built, the environment too'
 
@@ -35,6 +36,17 @@ test: suite bench coverage
 suite: $(STAMP)
 	$(BIN)/python -m coverage erase
 	$(BIN)/python -m coverage run -m pytest -n $(JOBS) --timeout 300 --durations 10
+
+slow: $(STAMP)
+	$(BIN)/python -m pytest -m slow -n $(JOBS) --timeout 3600 --durations 10
+
+# Fails where a rate differs from the committed one by more than the intervals of both allow. SEEDS=50 CONTROLS=40
+# EXACT=1000 is what the table aims at, and takes a day of two cores.
+SEEDS ?= 5
+CONTROLS ?= 2
+EXACT ?= 10
+kill-table: $(STAMP)
+	$(BIN)/python scripts/kill_table.py --seeds $(SEEDS) --controls $(CONTROLS) --exact $(EXACT) --check
 
 # Alone on the machine and in one process; a run that measured nothing fails.
 bench: $(STAMP)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable  # noqa: TC003 (a field's type)
+from collections.abc import Callable, Mapping  # noqa: TC003 (types of fields)
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -11,14 +11,15 @@ from spectest.checks.result import CaseResult
 from spectest.stats import stages
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from spectest.checks.base import Context
     from spectest.checks.result import AcceptanceResult, Verdict
     from spectest.engine import Tally
 
 #: Stage 1 of every decision is tested at this level; only what it rejects is drawn again.
 FIRST_STAGE: Final = 1e-3
+#: Samples from which tests are looked at while they are drawn, and how many looks there can be: each doubles them.
+_LOOKED_AT: Final = 2**16
+_LOOKS: Final = 24
 
 
 class StageTest(Protocol):
@@ -81,19 +82,33 @@ class Decision:
 
 @dataclass(frozen=True)
 class Early:
-    """Evidence that may be read at any time: a first sample may end as soon as it says enough (`stats.evidence`).
+    """How a first sample is read while it is drawn, after every doubling: it ends as soon as that says enough.
+
+    Half of `level` is for evidence that may be read at any time (`stats.evidence`), half for the tests themselves, at
+    every one of so many looks: they see what is not in the evidence, and cost more, so large samples alone are tested.
 
     Args:
         level: its part of α.
         evidence: log E of a tally.
+        tests: name -> test of a tally at a level.
     """
 
     level: float
     evidence: Callable[[Tally], float]
+    tests: Mapping[str, Callable[[Tally, float], StageTest]]
+
+    def p_value(self, tally: Tally) -> float:
+        """Return a bound on the chance that a tally, at whatever time it is read, says as much against what is true."""
+        found = math.exp(-self.evidence(tally))
+        if tally.samples >= _LOOKED_AT:
+            share = self.level / 2 / _LOOKS / len(self.tests)
+            least = min(test(tally, share).p_value for test in self.tests.values())
+            found = min(found, least * _LOOKS * len(self.tests))
+        return min(1.0, 2 * found)
 
     def enough(self, tally: Tally) -> bool:
         """Return whether the tally contradicts the hypothesis, whenever it is read."""
-        return self.evidence(tally) >= math.log(1 / self.level)
+        return self.p_value(tally) <= self.level
 
 
 def decide(
@@ -129,8 +144,7 @@ def decide(
             final[name] = result
         if stage == 0 and early is not None and early.enough(tally):
             worst = min(results, key=lambda name: results[name].p_value)
-            p_value = math.exp(-early.evidence(tally))
-            return Decision((worst,), worst, p_value, results[worst], tally.samples, (tally,))
+            return Decision((worst,), worst, early.p_value(tally), results[worst], tally.samples, (tally,))
         flagrant = {name: tests[name] for name, result in results.items() if stage == 0 and result.p_value <= share}
         standing = flagrant or {name: tests[name] for name, result in results.items() if result.rejected}
         if flagrant or not standing:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     Test = Callable[[Tally, float], StageTest]
 
 #: The part of the run's α that each case of one problem's law gives to early stopping: cases are far fewer than 1/it.
-_EARLY: Final = 1e-4
+_EARLY: Final = 5e-4
 #: Samples before the first look at the evidence; every later one doubles them.
 _FIRST_LOOK: Final = 1_024
 #: Samples that are drawn in halves, so that an idle worker can take one of them.
@@ -54,10 +54,7 @@ def judge_law(
     tests = law_tests(prepared.problem)
     early = early_stop(context, tests)
 
-    def tester(which: str) -> Test:
-        return lambda tally, level: tests.test(which, tally.counts[0], level, tolerance)
-
-    decision = decide(context.alpha, {which: tester(which) for which in tests.names}, draw, early)
+    decision = decide(context.alpha, _testers(tests, tolerance), draw, early)
     first = decision.tallies[0]
     delta = law_delta(tests, decision, settings, tests_alpha(context.alpha, early), tolerance)
     found: tuple[Verdict, str] = "pass", f"{first.samples:,} samples follow the target; {delta:.3g} would show"
@@ -80,7 +77,16 @@ def early_stop(context: Context, tests: LawTests) -> Early | None:
     def found(tally: Tally) -> float:
         return evidence(tally.counts[0], tests.problem.target, tests.maps)
 
-    return Early(_EARLY * context.settings.alpha, found)
+    return Early(_EARLY * context.settings.alpha, found, _testers(tests, 0.0))
+
+
+def _testers(tests: LawTests, tolerance: float) -> dict[str, Test]:
+    """Return the tests of a tally's one problem by name."""
+
+    def tester(which: str) -> Test:
+        return lambda tally, level: tests.test(which, tally.counts[0], level, tolerance)
+
+    return {which: tester(which) for which in tests.names}
 
 
 def sample_law(

@@ -197,11 +197,13 @@ class Run:
     def _one(self, planned: Planned, state: _State, session: Session) -> None:
         with state.lock:
             ahead = planned.cost + sum(item.cost for item in state.waiting)
-        left = max(0.0, state.deadline - time.monotonic()) * self._workers
+        remaining = max(0.0, state.deadline - time.monotonic())
+        left = remaining * self._workers
+        share = max(left * planned.cost / ahead if ahead else left, left * _LEAST_SHARE)
         result = state.judge.run(
             planned,
             session,
-            seconds=max(left * planned.cost / ahead if ahead else left, left * _LEAST_SHARE, 0.2),
+            seconds=max(min(share, remaining), 0.2),
             progress=lambda samples, total: self._observer.progress(planned, samples, total),
         )
         with state.lock:

@@ -12,6 +12,7 @@ from scipy import stats
 from spectest import Problem
 from spectest.checks.base import Context, Settings, Shared
 from spectest.checks.decision import FIRST_STAGE, decide
+from spectest.checks.judging import early_stop
 from spectest.checks.law import Law
 from spectest.checks.laws import law_samples, law_tests
 from spectest.engine import SelectorRaised, Tally
@@ -256,6 +257,41 @@ def test_the_published_delta_is_what_is_found(vocab_size: int) -> None:
         assert missed <= allowed(settings.beta / 2, 60)
         barely = run("law", "mine", drawn(law=spread(passed.delta / 30), most=most), settings, alpha=1e-8)
         assert barely.verdict != "fail"
+
+
+def test_what_is_read_while_it_is_drawn_is_read_within_its_level() -> None:
+    """Evidence and tests together, at every doubling, on exact multinomials."""
+    problem, level, runs = problem_of(20), 0.05, 400
+    context = Context(drawn(), replace(QUICK, problem=problem), ALPHA)
+    early = early_stop(context, law_tests(problem))
+    assert early is not None
+    early = replace(early, level=level)
+    generator = np.random.default_rng()
+    alarms = 0
+    for _ in range(runs):
+        tally = Tally.empty(1, problem.vocab_size)
+        for samples in (2**15, 2**15, 2**16, 2**17, 2**18):
+            tally.counts += generator.multinomial(samples, problem.target)
+            if early.enough(tally):
+                alarms += 1
+                break
+    assert alarms <= allowed(level, runs)
+
+
+def test_one_token_of_many_ends_a_large_sample_early() -> None:
+    """What no partition of at most 64 cells shows is seen by the tests, long before the sample is complete."""
+    problem = Problem(np.full(4_000, 1 / 4_000), np.full(4_000, 1 / 4_000), 3, name="mine")
+    settings = replace(QUICK, problem=problem, delta=2e-3)
+
+    def law(target: Vector) -> Vector:
+        changed = target * (1 - 5e-4)
+        changed[1234] += 5e-4
+        return changed
+
+    session = drawn(law=law)
+    found = run("law", "mine", session, settings)
+    assert found.verdict == "fail"
+    assert found.samples < law_samples(problem, settings, 0) / 4
 
 
 def test_fewer_samples_than_designed_are_inconclusive_never_a_pass() -> None:
