@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -33,6 +34,10 @@ _POLL: Final = 0.05
 _HOME: Final = str(Path(__file__).resolve().parents[2])  # where a child finds spectest, installed or not
 _LAST_LINES: Final = 20
 _LAST_BYTES: Final = 64 * 1024
+
+
+class GivenUp(Exception):
+    """Nobody waits for this session any more."""
 
 
 class Session(Protocol):
@@ -69,18 +74,27 @@ class ChildSession:
         overrides: declarations given on the command line; None items are ignored.
         timeout: seconds per call after a process's first.
         threads: torch threads of the child.
+        given_up: once it is set, nobody waits for a child that is still starting, and it is ended.
 
     Raises:
         UsageError: the address does not import, is not callable, or its device is missing.
+        GivenUp: it was.
     """
 
     def __init__(
-        self, address: str, overrides: Mapping[str, Any] | None = None, *, timeout: float = 10.0, threads: int = 1
+        self,
+        address: str,
+        overrides: Mapping[str, Any] | None = None,
+        *,
+        timeout: float = 10.0,
+        threads: int = 1,
+        given_up: threading.Event | None = None,
     ) -> None:
         self._address = address
         self._overrides = dict(overrides or {})
         self._timeout = timeout
         self._threads = threads
+        self._given_up = given_up or threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Connection
         self._heartbeat: Monitor
@@ -149,6 +163,8 @@ class ChildSession:
         try:
             self._channel.send(request)
             while not self._answered():
+                if self._given_up.is_set():
+                    raise GivenUp  # noqa: TRY301 (the child is ended below)
                 if time.monotonic() > deadline:
                     msg = f"importing {self._address} took more than {IMPORT_TIMEOUT:.0f} s"
                     raise UsageError(msg)  # noqa: TRY301 (the child is ended below)

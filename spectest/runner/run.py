@@ -14,7 +14,7 @@ from spectest.runner.config import configure, plan
 from spectest.runner.crew import Crew
 from spectest.runner.judge import Judge
 from spectest.runner.report import Report
-from spectest.runner.sessions import Opener, cores, discard
+from spectest.runner.sessions import Opener, cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -118,8 +118,7 @@ class Run:
             self._plan = plan(self._config)
             state, interrupted = self._executed(openings)
         finally:
-            for opening in openings:
-                discard(opening)
+            self._opener.close(openings)
         if state.error is not None:
             raise state.error
         return self._report(state, openings[0].result().loaded, interrupted=interrupted)

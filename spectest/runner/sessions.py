@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from spectest.engine import ChildSession, LocalSession, Session, address_of
 from spectest.engine.address import addressed
@@ -14,9 +14,11 @@ from spectest.engine.worker import CHILD_VARIABLE
 from spectest.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from spectest.runner.config import RunConfig
+
+_PATIENCE: Final = 5.0  # seconds for a session that was given up to end itself
 
 
 def cores() -> int:
@@ -55,6 +57,7 @@ class Opener:
         if self._function is not None and not callable(self._function):
             msg = f"`selector` must be an address or a callable, got {type(selector).__name__}"
             raise UsageError(msg)
+        self._given_up = threading.Event()
         self.address = selector if isinstance(selector, str) else address_of(selector)
 
     def open(self, threads: int) -> Session:
@@ -67,7 +70,7 @@ class Opener:
         if self.address is not None:
             try:
                 given = addressed(overrides, self.address)
-                return ChildSession(self.address, given, timeout=timeout, threads=threads)
+                return ChildSession(self.address, given, timeout=timeout, threads=threads, given_up=self._given_up)
             except UsageError:
                 if self._function is None:
                     raise
@@ -88,17 +91,14 @@ class Opener:
         threading.Thread(target=work, daemon=True).start()
         return opening
 
+    def close(self, openings: Sequence[Future[Session]]) -> None:
+        """Close sessions that were begun; one that is still starting is ended."""
+        self._given_up.set()
+        for opening in wait(openings, timeout=_PATIENCE).done:
+            with suppress(BaseException):
+                opening.result().close()
+
     @property
     def local(self) -> bool:
         """Whether the selector runs in this process."""
         return self.address is None
-
-
-def discard(opening: Future[Session]) -> None:
-    """Close a session as soon as it is open, whoever wanted it."""
-
-    def close(opened: Future[Session]) -> None:
-        with suppress(BaseException):
-            opened.result().close()
-
-    opening.add_done_callback(close)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -49,7 +50,9 @@ def test_ctrl_c_writes_the_report(tmp_path: Path, selector: str, code: int) -> N
 
 
 def test_ctrl_c_while_the_selector_is_imported(tmp_path: Path) -> None:
-    (tmp_path / "long.py").write_text("import time, pathlib\npathlib.Path('importing').touch()\ntime.sleep(60)\n")
+    """Nothing is left running: not even the process that was still importing it."""
+    begun = "import os, time, pathlib\npathlib.Path(f'importing-{os.getpid()}').touch()\n"
+    (tmp_path / "long.py").write_text(f"{begun}time.sleep(60)\n")
     command = [sys.executable, "-m", "spectest", "verify", "long.py:select"]
     run = subprocess.Popen(
         [*command, "--json", "report.json", "--html", "report.html"],
@@ -59,7 +62,7 @@ def test_ctrl_c_while_the_selector_is_imported(tmp_path: Path) -> None:
         text=True,
     )
     deadline = time.monotonic() + 60
-    while not (tmp_path / "importing").exists():
+    while not list(tmp_path.glob("importing-*")):
         assert run.poll() is None, run.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -71,3 +74,6 @@ def test_ctrl_c_while_the_selector_is_imported(tmp_path: Path) -> None:
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "interrupted, what was left did not run</p>" in page
     assert page.endswith("</html>\n")
+    for begun_by in tmp_path.glob("importing-*"):
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(begun_by.name.partition("-")[2]), 0)
