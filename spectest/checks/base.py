@@ -154,6 +154,8 @@ class Check(Protocol):
     """One property of a selector, in independent cases.
 
     `weight` is the share of α of each case relative to other checks' cases; `cost` the samples it needs, for budgets.
+    A check that has cases of far more tokens than main problems names them in `wide`: a selector that serves no such
+    problem, and says so by `ProblemTooLarge`, is not failed for it.
     """
 
     name: str

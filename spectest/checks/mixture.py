@@ -72,6 +72,7 @@ class Mixture:
     """
 
     name = "mixture"
+    wide = ("padded", "wide", "widest")
     weight = 0.5
     summary = "rows that all differ follow their own laws, at any place, size, padding and company"
 

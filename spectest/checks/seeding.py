@@ -38,6 +38,7 @@ class Seeding:
     """
 
     name = "seeding"
+    wide = ("wide",)
     weight = 0.0
     summary = "at every size the given randomness decides the output, whatever state global generators are in"
 

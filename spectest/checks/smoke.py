@@ -29,6 +29,7 @@ class Smoke:
     """
 
     name = "smoke"
+    wide = ("wide-vocabulary",)
     weight = 0.0
     summary = "known answers, shape, dtype, device, range; inputs are not written to"
 

@@ -37,7 +37,13 @@ class _Size:
     uncommon_mass: float
     samples: int
 
+    @property
+    def vocab_size(self) -> int:
+        """All its tokens: those of the draft and the dominant one among them."""
+        return self.rare + self.uncommon + _DRAFTED + 1
 
+
+_DRAFTED: Final = 4
 #: Masses are powers of two: sums of them are exact, and a grid of uniforms or of rounded partial sums that is coarser
 #: than a rare token's mass hits every second or fourth of them and never the others. Noise of 24 bits reaches rare
 #: tokens of the full size once where it should seventeen times; in 4500 samples that is enough to suspect.
@@ -47,7 +53,6 @@ _SMALL: Final = _Size(2**14, 2.0**-19, 2**10, 2.0**-13, 1_500)
 _FULL_FROM: Final = 50_000
 _STANDARD: Final = 100_000  # of `Settings.small`, above which there are more samples
 _LATER: Final = 3  # times as many, as in a stage that only suspicion leads to
-_DRAFTED: Final = 4
 _BLOCKS: Final = 4
 _MOST_TOLERANCE: Final = 0.99
 #: Rare tokens that come out for all: one of every four where uniforms are multiples of four rare masses, two of every
@@ -64,13 +69,14 @@ class Tail:
     """
 
     name = "tail"
+    wide = tuple(f"V{size.vocab_size}" for size in (_FULL, _SMALL))
     weight = 1.0
     summary = "tokens of probability 1e-8 beside a dominant one are drawn as often as they should be"
 
     def cases(self, settings: Settings) -> tuple[str, ...]:
         """See `Check`."""
         size = _size(settings)
-        return (f"V{_vocab_size(size)}",)
+        return (f"V{size.vocab_size}",)
 
     def cost(self, case: str, settings: Settings) -> float:
         """See `Check`; a row costs as much as some thousand small ones."""
@@ -181,10 +187,6 @@ def _samples(settings: Settings) -> int:
     return size.samples * (_LATER if settings.small > _STANDARD else 1)
 
 
-def _vocab_size(size: _Size) -> int:
-    return size.rare + size.uncommon + _DRAFTED + 1
-
-
 def _problem(context: Context) -> tuple[Prepared, dict[str, NDArray[np.bool_]]]:
     """Return the problem and its tokens by level, those that have any mass in the selector's precision.
 
@@ -194,7 +196,7 @@ def _problem(context: Context) -> tuple[Prepared, dict[str, NDArray[np.bool_]]]:
     """
     size = _size(context.settings)
     generator = np.random.default_rng(context.seed(Tail.name, "problem"))
-    total = _vocab_size(size)
+    total = size.vocab_size
     masses = np.full(size.rare + size.uncommon, size.rare_mass)
     masses[:: masses.size // size.uncommon][: size.uncommon] = size.uncommon_mass
     masses = np.insert(masses, size.rare // 16, 1 - masses.sum())

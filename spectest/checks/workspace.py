@@ -36,6 +36,7 @@ class Workspace:
     """
 
     name = "workspace"
+    wide = ("large",)
     weight = 0.0
     summary = "uninitialised memory never decides an output"
 

@@ -11,6 +11,7 @@ from spectest.engine.faults import (
     SelectorFault,
     SelectorHung,
     SelectorRaised,
+    SelectorRefused,
 )
 from spectest.engine.precision import Prepared, prepare
 from spectest.engine.session import ChildSession, LocalSession, Session
@@ -32,6 +33,7 @@ __all__ = [
     "SelectorFault",
     "SelectorHung",
     "SelectorRaised",
+    "SelectorRefused",
     "Session",
     "Tally",
     "Timed",

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
-from spectest.engine.faults import BadOutput, InputMutated, SelectorFault, SelectorRaised
+from spectest.engine.faults import BadOutput, InputMutated, SelectorFault, SelectorRaised, SelectorRefused
+from spectest.errors import ProblemTooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -240,7 +241,8 @@ class Caller:
             if isinstance(error, KeyboardInterrupt) and self.pulse.interrupted:
                 raise
             msg = f"it raised {_one_line(error)}"
-            raise SelectorRaised(msg, _trace(error)) from error
+            fault = SelectorRefused if isinstance(error, ProblemTooLarge) else SelectorRaised
+            raise fault(msg, _trace(error)) from error
         finally:
             self.pulse.end()
 

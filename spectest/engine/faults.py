@@ -27,6 +27,10 @@ class SelectorRaised(SelectorFault):
     """It raised an exception."""
 
 
+class SelectorRefused(SelectorRaised):
+    """It raised `spectest.errors.ProblemTooLarge`: it serves no problem of this size, and says so."""
+
+
 class BadOutput(SelectorFault):
     """Wrong type, shape, dtype or device, NaN, or an id outside the vocabulary."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from spectest import checks
 from spectest.checks.base import Context, Shared
 from spectest.checks.result import CaseResult
-from spectest.engine import SelectorDied, SelectorFault, SelectorHung
+from spectest.engine import SelectorDied, SelectorFault, SelectorHung, SelectorRefused
 from spectest.runner.counterexamples import Stored
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ def run_case(
 ) -> tuple[CaseResult | None, int]:
     """Run one case; None where it says nothing about this kind of selector.
 
-    Whatever the selector does wrong when called is a failed case. The second value is the rows of the largest
+    Whatever the selector does wrong when called is a failed case; but where a case is far wider than the main problems
+    (`Check.wide`) it may refuse by raising `ProblemTooLarge`. The second value is the rows of the largest
     free-running call, which a replay needs. A hunt begins with the counter-examples that are `stored`.
 
     Raises:
@@ -64,4 +65,6 @@ def run_case(
         )
         if isinstance(fault, (SelectorDied, SelectorHung)):
             result = replace(result, lost=True)
+        if isinstance(fault, SelectorRefused) and planned.case in getattr(check, "wide", ()):
+            result = replace(result, verdict="pass", detail=f"not provided: {fault.message}")
     return replace(result, seconds=time.perf_counter() - started), context.largest

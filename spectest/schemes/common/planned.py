@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from spectest.problem import DRAFTING
 from spectest.schemes.base import Scheme
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
             ...
 
 
+_DIMENSIONS: Final = 3  # of draft_probs (B, n, V)
+#: Tuples of drafts that one call enumerates, over all its problems: some ten seconds.
+_TUPLES_A_CALL: Final = 20_000_000
+
+
 class PlannedScheme(Scheme):
     """A scheme whose plan costs more than a pass over the vocabulary."""
 
@@ -42,17 +47,28 @@ class PlannedScheme(Scheme):
         """Select one token per row, (B,) int64, from drafts of the law `drafting`; see `Scheme.select`.
 
         Raises:
-            ProblemTooLarge: a problem is too large to plan.
+            ProblemTooLarge: a problem is too large to plan, or there are too many for one call.
         """
         from spectest.schemes.common.planning import select_by_problem  # noqa: PLC0415 (torch, only when selecting)
 
-        return select_by_problem(self.plan, self.drafting, (target_probs, draft_probs, draft_token_ids), generator)
+        inputs = (target_probs, draft_probs, draft_token_ids)
+        most = self._problems_at_most(*draft_probs.shape[1:]) if draft_probs.ndim == _DIMENSIONS else None
+        return select_by_problem(self.plan, self.drafting, inputs, generator, at_most=most)
+
+    def _problems_at_most(self, n_drafts: int, vocab_size: int) -> int | None:
+        """Return how many different problems a batch may hold, None for any number."""
+        del n_drafts, vocab_size
+        return None
 
 
 class EnumeratedScheme(PlannedScheme):
     """A scheme that plans by the joint law of the drafts, at most two million tuples; any drafting law."""
 
     laws = tuple(DRAFTING)
+
+    def _problems_at_most(self, n_drafts: int, vocab_size: int) -> int | None:
+        tuples: int = vocab_size**n_drafts
+        return max(1, _TUPLES_A_CALL // tuples)
 
     @abstractmethod
     def plan(self, problem: Problem) -> EnumeratedPlan:

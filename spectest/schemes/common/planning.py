@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import numpy as np
 import torch
 
+from spectest.errors import ProblemTooLarge
 from spectest.problem import Problem, drafting_rule
 from spectest.schemes.common.sampling import check_inputs, is_shared, totals
 
@@ -31,6 +32,8 @@ def select_by_problem(
     drafting: str,
     inputs: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
     generator: torch.Generator,
+    *,
+    at_most: int | None = None,
 ) -> torch.Tensor:
     """Plan each distinct problem of a batch once and let it select its rows, (B,) int64.
 
@@ -42,11 +45,12 @@ def select_by_problem(
         drafting: the drafting law of the rows.
         inputs: target_probs (B, V), draft_probs (B, n, V) and draft_token_ids (B, n); see `Scheme.select`.
         generator: the only source of randomness.
+        at_most: how many different problems one batch may hold, None for any number.
 
     Raises:
         UsageError: shapes, dtypes, devices, ids or row sums that cannot be right.
         InvalidProblem: laws that cannot be drafted from so.
-        ProblemTooLarge: the planner's own.
+        ProblemTooLarge: the planner's own, or there are more different problems.
     """
     target_probs, draft_probs, ids = inputs
     check_inputs(target_probs, draft_probs, ids, generator)
@@ -63,6 +67,9 @@ def select_by_problem(
         return selected
     rows = torch.cat([target_probs.unsqueeze(1), laws], dim=1).double()
     distinct, which, counts = torch.unique(rows.flatten(1), dim=0, return_inverse=True, return_counts=True)
+    if at_most is not None and len(distinct) > at_most:
+        msg = f"the batch holds {len(distinct)} different problems of {vocab} tokens, more than {at_most}: split it"
+        raise ProblemTooLarge(msg)
     groups = which.argsort(stable=True).split(counts.tolist())
     for problem, group in zip(distinct, groups, strict=True):
         plan = _plan(planner, drafting, problem.reshape(-1, vocab), n)
