@@ -99,7 +99,7 @@ class Early:
 
     def p_value(self, tally: Tally) -> float:
         """Return a bound on the chance that a tally, at whatever time it is read, says as much against what is true."""
-        found = math.exp(-self.evidence(tally))
+        found = math.exp(min(0.0, -self.evidence(tally)))
         if tally.samples >= _LOOKED_AT:
             share = self.level / 2 / _LOOKS / len(self.tests)
             least = min(test(tally, share).p_value for test in self.tests.values())
