@@ -67,6 +67,18 @@ def test_a_defect_that_takes_a_coincidence_is_found_and_made_small(name: str) ->
     assert repr(problem).startswith("Problem(")
 
 
+def test_tokens_that_must_go_together_go_wherever_they_are() -> None:
+    """Of five tokens two between the others: either by itself leaves an even number, which does not fail."""
+    select = special.unverified(special.COINCIDENCES["the vocabulary is odd"])
+    problem = spectest.Problem([1, 0, 0, 0, 0], [0, 0, 0, 1, 0], 1)
+    oracle = Oracle(Context(LocalSession(select), SMALL, 1e-8), trials=1, samples=1_000)
+    found = oracle.examine(Trial((problem,))).found
+    assert found is not None
+    shrinker = shrinking.Shrinker(found, oracle)
+    shrinker.shrink()
+    assert shrinker.found.trial.vocab_size <= 3
+
+
 def test_a_defect_that_takes_neighbours_keeps_them() -> None:
     found = spectest.hunt(special.looks_at_neighbours, examples=EXAMPLES, alpha=ALPHA, seed=SEED)
     assert found is not None, SEED

@@ -36,7 +36,7 @@ _LOST_TRIES: Final = 4
 #: A simpler trial must fail this clearly by itself. It costs no α: the selector has failed already.
 _CLEARLY: Final = 1e-7
 _DENOMINATORS: Final = (1, 2, 3, 4, 5, 8, 10, 20, 100)
-_BLOCK: Final = 3  # from here on every size of block is tried: some failures need an odd vocabulary, some an even one
+_BLOCK: Final = 3  # from here on every block is tried: some failures need an odd vocabulary, some an even one
 _STREAM: Final = 100  # of the shrinker's samples, apart from those that decide
 
 
@@ -98,7 +98,7 @@ class Shrinker:
                 stop = start + block
                 left_out = self._change(lambda problem, a=start, b=stop: _without(problem, a, b))  # type: ignore[misc]
                 if not left_out and not self._change(lambda problem, a=start, b=stop: _merged(problem, a, b)):  # type: ignore[misc]
-                    start += block
+                    start += block if block > _BLOCK else 1
             block = block // 2 if block > _BLOCK else block - 1
 
     def _rounder(self) -> None:
