@@ -12,9 +12,19 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 REPORTS = Path("reports")
 CONFORMS, FAILED = 0, 1
+LAW = (
+    "--checks",
+    "smoke,determinism,support,law,acceptance,edge",
+)  # one position a call: all checks take twice as long
 FEW = ("--checks", "law,acceptance", "--vocab", "5")  # one problem shows it
 STEPS = (
-    ("transformers, as published", "spectest.adapters.transformers:speculative_sampling", "transformers", (), CONFORMS),
+    (
+        "transformers, as published",
+        "spectest.adapters.transformers:speculative_sampling",
+        "transformers",
+        LAW,
+        CONFORMS,
+    ),
     ("the same with a planted defect", "examples/broken_transformers.py:wrong_temperature", "defect", FEW, FAILED),
 )
 
