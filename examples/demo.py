@@ -12,10 +12,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 REPORTS = Path("reports")
 CONFORMS, FAILED = 0, 1
-LAW = (
-    "--checks",
-    "smoke,determinism,support,law,acceptance,edge",
-)  # one position a call: all checks take twice as long
+# It verifies one position a call: every check would take twice as long.
+LAW = ("--checks", "smoke,determinism,support,law,acceptance,edge")
 FEW = ("--checks", "law,acceptance", "--vocab", "5")  # one problem shows it
 STEPS = (
     (

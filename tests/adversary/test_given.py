@@ -20,11 +20,11 @@ def test_a_correct_selector_never_fails(repetition: int) -> None:
 
     @hypothesis.seed(SEED + repetition)
     @settings(max_examples=1_000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    @given(problems())
+    @given(problems(vocab=(1, 12)))
     def check(problem: spectest.Problem) -> None:
         nonlocal seen
         seen += 1
-        spectest.assert_lossless(select, problem, delta=0.1, seed=SEED + repetition)
+        spectest.assert_lossless(select, problem, seed=SEED + repetition)
 
     check()
     assert seen >= 500  # fewer where Hypothesis runs out of new ones

@@ -291,6 +291,26 @@ def test_the_design_reaches_the_deviation_of_every_binding_view() -> None:
         assert 0.97 * settings.delta < found <= settings.delta
 
 
+@pytest.mark.parametrize("law", DRAFTING)
+def test_the_design_reaches_the_deviation_whatever_the_law(law: str) -> None:
+    """Also where a view has some more observations than it needs: an exact test may then find a little less."""
+    rng = np.random.default_rng(SEED)
+    for _ in range(10):
+        size = int(rng.integers(2, 6))
+        n = 2 if law == "hub" else int(rng.integers(1, 4)) if law in {"with_replacement", "independent"} else 2
+        rows = 0.9 * rng.dirichlet(np.ones(size), size=n) + 0.1 / size
+        case = Problem(np.full(size, 1 / size), rows if law == "independent" else rows[0], n, law)
+        views = views_by_position(case)
+        settings = replace(SMALL, delta=float(rng.uniform(2e-3, 2e-2)))
+        samples = draft_samples(views, settings, 0, 0.0)
+        for view in views:
+            if view.tests.binding and (view.tests.problem.target > 0).sum() > 1:
+                detectable = chi_squared_detectable(
+                    view.tests.problem.target, samples=samples * view.per_row, alpha=1e-3, beta=settings.beta / 2
+                )
+                assert detectable <= settings.delta
+
+
 def test_a_later_stage_is_large_enough_for_the_same_deviation() -> None:
     views = views_by_position(problem("with_replacement", 3))
     first, second = (draft_samples(views, SMALL, stage, 0.0) for stage in (0, 1))
