@@ -39,9 +39,6 @@ _ALL_PAIRS: Final = 4
 _CONFIDENCE: Final = 0.999
 _SHOWN: Final = 5
 _MOST_TOLERANT: Final = 0.9
-#: Samples are designed for so much of δ: one view has more of them than it needs, and as counts are whole, a few more
-#: may find a little less.
-_DESIGN: Final = 0.99
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,12 +176,15 @@ def _quantiles(i: int, j: int) -> View:
 def draft_samples(views: Sequence[View], settings: Settings, stage: int, tolerance: float) -> int:
     """Return how many rows of drafts find a deviation of δ in every binding view."""
     among = sum(len(view.tests.names) for view in views)
-    settings = replace(settings, delta=_DESIGN * settings.delta)
-
-    def rows(view: View) -> int:
-        return -(-samples_of_tests(view.tests, among, settings, stage, view.tolerance(tolerance)) // view.per_row)
-
-    return max(rows(view) for view in views if view.tests.binding)
+    before, rows = 0, 1
+    while rows != before:  # more than one view needs may be just what it does less with
+        before = rows
+        for view in views:
+            if view.tests.binding:
+                observed, forgiven = rows * view.per_row, view.tolerance(tolerance)
+                needed = samples_of_tests(view.tests, among, settings, stage, forgiven, at_least=observed)
+                rows = -(-needed // view.per_row)
+    return rows
 
 
 def sample_drafts(

@@ -242,11 +242,13 @@ def chi_squared_samples(
     beta: float,
     tolerance: float = 0.0,
     min_expected: float = 100.0,
+    at_least: int = 1,
 ) -> int:
     """Return how many samples find every p' with TV(p', p) >= delta with probability at least 1 - beta.
 
-    `chi_squared_detectable` at the number returned is at most `delta`, and at one sample fewer it is larger. (What
-    pooling hides falls in steps, so now and then a slightly smaller number happens to do as well.)
+    `chi_squared_detectable` at the number returned is at most `delta`, and at one sample fewer it is larger, unless the
+    number is `at_least`. What pooling hides falls in steps: now and then a slightly smaller number happens to do as
+    well, and a slightly larger one does not.
 
     Args:
         probs: the law p, (K,).
@@ -255,6 +257,7 @@ def chi_squared_samples(
         beta: miss rate.
         tolerance: as in `chi_squared_test`; deviations within it are never found.
         min_expected: as in `chi_squared_test`.
+        at_least: where to begin, for example with what another test needs of the same samples.
 
     Raises:
         UnreachableDeviation: no number of samples up to 1e15 finds `delta`; the message says what they would find.
@@ -273,7 +276,8 @@ def chi_squared_samples(
             f"samples, got {delta!r}"
         )
         raise UnreachableDeviation(msg)
-    return fewest_samples(lambda samples: _detectable(target, samples, errors, slack, least), size)
+    begin = max(1, whole(at_least, name="at_least"))
+    return fewest_samples(lambda samples: _detectable(target, samples, errors, slack, least), size, at_least=begin)
 
 
 def chi_squared_tolerated(probs: ArrayLike, *, tolerance: float, min_expected: float = 100.0) -> float:

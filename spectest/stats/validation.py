@@ -80,13 +80,13 @@ def tally(values: ArrayLike, *, cells: int) -> NDArray[np.int64]:
     return raw.astype(np.int64)
 
 
-def fewest_samples(detectable: Callable[[int], float], delta: float) -> int:
-    """Return an N with detectable(N) <= delta < detectable(N - 1), by doubling and bisection.
+def fewest_samples(detectable: Callable[[int], float], delta: float, *, at_least: int = 1) -> int:
+    """Return `at_least` if that will do, or else an N with detectable(N) <= delta < detectable(N - 1), by bisection.
 
     Raises:
         UnreachableDeviation: even `MOST_SAMPLES` samples do not reach `delta`.
     """
-    high = 1
+    high = at_least
     while detectable(high) > delta:
         if high >= MOST_SAMPLES:
             msg = (
@@ -95,7 +95,7 @@ def fewest_samples(detectable: Callable[[int], float], delta: float) -> int:
             )
             raise UnreachableDeviation(msg)
         high = min(2 * high, MOST_SAMPLES)
-    low = high // 2
+    low = max(high // 2, at_least - 1)
     while high - low > 1:
         middle = (low + high) // 2
         if detectable(middle) > delta:

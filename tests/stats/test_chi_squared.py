@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -204,6 +205,19 @@ class TestPower:
             p = np.full(cells, 1 / cells)
             found = chi_squared_samples(p, delta=delta, alpha=1e-9, beta=1e-3)
             assert found == pytest.approx(high / (4 * delta**2), rel=1e-4)
+
+    def test_more_samples_than_needed_may_not_do(self) -> None:
+        """With a few more, rare cells are pooled otherwise; `at_least` goes on to a number that finds δ again."""
+        p = np.array([9, 69, 74, 76, 86, 107, 219, 424, 477, 485, 521, 771, 863, 958, 1109, 1864, 1888]) / 10_000
+        errors: dict[str, Any] = {"alpha": 1e-3, "beta": 5e-4}
+        numbers = range(6_000, 7_000, 10)
+        found = [chi_squared_detectable(p, samples=n, **errors) for n in numbers]
+        (rise,) = np.flatnonzero(np.diff(found) > 0)
+        delta, worse = found[rise], numbers[rise + 1]
+        again = chi_squared_samples(p, delta=delta, at_least=worse, **errors)
+        assert again > worse
+        assert chi_squared_detectable(p, samples=again, **errors) <= delta
+        assert chi_squared_samples(p, delta=delta, at_least=10 * again, **errors) == 10 * again
 
     @pytest.mark.parametrize("name", LAWS)
     @pytest.mark.parametrize("tolerance", [0.0, 0.01])
