@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy import stats as scipy_stats
 
 from spectest import drafting
 from spectest.checks.decision import decide
 from spectest.checks.pairs import pairs_detectable
 from spectest.checks.problems import build
 from spectest.engine import Experiment
-from spectest.stats import association_test, binomial_interval, suspicious_lags, suspicious_pairs
+from spectest.stats import association_test, binomial_interval, binomial_test, suspicious_lags, suspicious_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -190,7 +189,8 @@ def _repeats(outputs: NDArray[np.int64], level: float) -> Suspicion:
     one, other = np.unravel_index(int(found.argmax()), found.shape)
     most, rows = int(found[one, other]), calls.shape[1]
     number = len(calls) * (len(calls) - 1) / 2
-    p_value = min(1.0, number * float(scipy_stats.binom.sf(most - 1, rows, chance)) + (1 - _CERTAIN))
+    agreed = binomial_test(most, rows, chance, alpha=level, alternative="greater")
+    p_value = min(1.0, number * agreed.p_value + (1 - _CERTAIN))
     what = f"calls {min(one, other)} and {max(one, other)} give the same token in {most} of {rows} rows"
     return Suspicion(p_value, p_value <= level, what)
 
