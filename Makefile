@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BENCHMARKS := reports/benchmarks.json
 
+DEFAULT := not slow and not cuda and not benchmark
+SUITE := -n $(JOBS) --dist worksteal --timeout 300 --durations 10
+
 # Threads of several processes on the same cores slow each other down many times over.
 export OMP_NUM_THREADS := 1
 
@@ -33,9 +36,11 @@ demo: $(STAMP)
 
 test: suite bench coverage
 
+# Coverage costs the statistics half as much time again: what is marked long is run without.
 suite: $(STAMP)
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest -n $(JOBS) --timeout 300 --durations 10
+	$(BIN)/python -m coverage run -m pytest $(SUITE) -m 'not long and $(DEFAULT)'
+	$(BIN)/python -m pytest $(SUITE) -m 'long and $(DEFAULT)'
 
 slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow -n $(JOBS) --timeout 3600 --durations 10

@@ -34,6 +34,8 @@ import numpy as np
 import spectest
 from tests.adversary.special import COINCIDENCES, correct, unverified
 
+pytestmark = pytest.mark.long
+
 wrong = unverified(COINCIDENCES["two tokens tie"])
 
 

@@ -17,6 +17,8 @@ from spectest.calibration.exact import Objections
 from spectest.declaration import declared_by
 from tests.calibration.trials import BUG, CONTROL, ESCAPING, trial
 
+pytestmark = pytest.mark.long
+
 SCRIPT = Path(__file__).parents[2] / "scripts" / "kill_table.py"
 
 

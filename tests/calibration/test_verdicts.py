@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
     from spectest.runner import Report
 
+pytestmark = pytest.mark.long
+
 #: Any seed must do. Every failure names it, and the variable brings it back.
 SEED = int(os.environ.get("ZOO_SEED") or secrets.randbits(32))
 TIMEOUT = 5.0  # seconds per call, six times that for the first of a process
 
-#: Run by default: one of each way to be called and of most drafting laws. The others are slow to run (one position a
-#: call), or differ from these by a few lines.
+#: Run by default: one of each way to be called. The others are slow (one position a call, drafts that take time), or
+#: differ from these by a few lines.
 BY_DEFAULT = {
     "rrs_float32",
-    "rrs_independent",
-    "rrs_without_replacement",
     "rrs_numpy",
     "rrs_uniforms",
     "top_k_children",

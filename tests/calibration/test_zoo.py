@@ -35,6 +35,8 @@ from tests.calibration.independent import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.long
+
 #: Wrong on ordinary problems as well, if less.
 ANYWHERE = {"noise_in_bfloat16", "flat_index_in_16_bits"}
 #: Lost below a floor that no ordinary problem reaches: has a test of its own.

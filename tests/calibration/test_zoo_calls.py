@@ -31,6 +31,8 @@ from tests.calibration.independent import (
     sample_calls,
 )
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("name", of_effect("rows"))
 def test_wrong_rows(name: str) -> None:

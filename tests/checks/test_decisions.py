@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     Vector = NDArray[np.float64]
 
+pytestmark = pytest.mark.long
+
 LAW = np.array([0.3, 0.25, 0.2, 0.15, 0.07, 0.03])
 QUICK = Settings(alpha=1e-6, delta=1e-2, beta=1e-3, seed=0, vocab=(5,), small=12_000, calls=800)
 
@@ -182,7 +184,7 @@ def problem_of(vocab_size: int) -> Problem:
     return Problem(target, generator.dirichlet(np.ones(vocab_size)), 3, name="mine")
 
 
-@pytest.mark.parametrize("vocab_size", [2, 16, 64])
+@pytest.mark.parametrize("vocab_size", [2, 16, pytest.param(64, marks=pytest.mark.slow)])
 def test_law_finds_the_hardest_deviation_of_delta(vocab_size: int) -> None:
     """At the N it was designed for, and in a run's smallest share of α: 200 runs, missed with probability β each."""
     problem = problem_of(vocab_size)

@@ -22,6 +22,8 @@ from tests.checks.bench import ALPHA, SMALL, drawn, run, verdict
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.long
+
 CASES = [f"{check.name}[{case}]" for check in checks.select() for case in check.cases(SMALL)]
 #: Fewer samples: what is wrong here is flagrant.
 SOUND = ("rrs_dense", "rrs_numpy", "rrs_without_replacement", "rrs_independent", "leviathan_numpy", "rrs_float32")
@@ -108,7 +110,12 @@ def test_unusual_but_correct_selectors_pass_every_case(function: Callable[..., A
 
 
 @pytest.mark.parametrize(
-    ("name", "n"), [("rrs_dense", 1), ("rrs_without_replacement", 1), ("rrs_without_replacement", 4)]
+    ("name", "n"),
+    [
+        ("rrs_dense", 1),
+        pytest.param("rrs_without_replacement", 1, marks=pytest.mark.slow),
+        ("rrs_without_replacement", 4),
+    ],
 )
 def test_other_numbers_of_drafts(name: str, n: int) -> None:
     passes_everything(zoo.get(name), n_drafts=n, scheme=None)
@@ -175,8 +182,8 @@ def test_defects_fail_the_check_that_is_there_for_them(case: str, name: str) -> 
     address = zoo.BUGS[name].address
     function = zoo.get(name) if check == "seam" else load(address)  # afresh, some keep state: here with its `propose`
     settings = SMALL
-    if check in {"law", "acceptance", "batch", "edge", "support", "seam"}:
-        # With 800 calls one seed in twenty misses a defect of every eighth row.
+    if check in {"law", "acceptance", "batch", "edge", "support", "seam", "memory"}:
+        # Fewer calls miss a stale workspace once in seven times, and 800 a defect of every eighth row once in twenty.
         settings = replace(SMALL, delta=0.015, calls=2400 if check == "batch" else 800, small=12_000)
     cases = [rest] if rest else checks.get(check).cases(settings)
     assert any(verdict(check, one, function, settings).startswith("fail") for one in cases), settings.seed

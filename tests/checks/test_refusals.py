@@ -12,6 +12,8 @@ from spectest.errors import ProblemTooLarge
 from spectest.runner.config import configure
 from tests.checks.bench import SMALL
 
+pytestmark = pytest.mark.long
+
 WIDE = {check.name: set(getattr(check, "wide", ())) for check in checks.select()}
 
 

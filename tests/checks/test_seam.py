@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from spectest.checks.result import CaseResult
     from spectest.engine import Call
 
+pytestmark = pytest.mark.long
+
 BOTH = ("proposal", "seam")
 
 
