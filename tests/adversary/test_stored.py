@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from spectest.runner import Report
     from spectest.runner.report import CheckResult
 
+pytestmark = pytest.mark.long
+
 #: Wrong where two tokens tie, until the file `fixed` lies beside it.
 SOURCE = """
 from pathlib import Path
@@ -33,8 +35,6 @@ import numpy as np
 
 import spectest
 from tests.adversary.special import COINCIDENCES, correct, unverified
-
-pytestmark = pytest.mark.long
 
 wrong = unverified(COINCIDENCES["two tokens tie"])
 
