@@ -34,8 +34,6 @@ from tests.checks.bench import SEED, SMALL, Drawn, run
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = pytest.mark.long
-
 EXAMPLES = 3_000  # at most: a hunt ends with what it finds
 ALPHA = 1e-9
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from spectest.runner import Report
     from spectest.runner.report import CheckResult
 
-pytestmark = pytest.mark.long
-
 #: Wrong where two tokens tie, until the file `fixed` lies beside it.
 SOURCE = """
 from pathlib import Path

@@ -33,8 +33,6 @@ from tests.calibration.trials import BUG, CONTROL, ESCAPING, trial
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.long
-
 
 def calibration(*trials: Trial, planned: int | None = None, **request: Any) -> Calibration:
     return Calibration(Request(**request), trials, len(trials) if planned is None else planned, 12.0)

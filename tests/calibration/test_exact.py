@@ -19,8 +19,6 @@ from spectest.runner.config import configure
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = pytest.mark.long
-
 #: Any seed must pass at this level.
 SEED, SOUND = secrets.randbits(32), 1e-9
 #: `hunt` takes as long as all others: it has a test of its own.
