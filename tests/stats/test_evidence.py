@@ -39,6 +39,7 @@ def test_it_is_a_martingale() -> None:
         assert special.logsumexp(after) == pytest.approx(evidence(counts, p, maps), abs=1e-7)
 
 
+@pytest.mark.long
 def test_reading_it_all_the_time_does_not_break_its_level() -> None:
     random = np.random.default_rng()
     p, q = random.dirichlet(np.ones(12), size=2)

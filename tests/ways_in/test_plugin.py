@@ -79,6 +79,7 @@ def test_bad_options_are_usage_errors(pytester: pytest.Pytester, option: str, va
     assert option in "".join(result.errlines)
 
 
+@pytest.mark.long
 def test_same_items_and_same_failures_with_and_without_workers(pytester: pytest.Pytester) -> None:
     selectors = ("--selector", "mine:good", "--selector", "mine.py:first", "--selector", "mine:single")
     alone = run(pytester, *CONFORMANCE, *selectors, *FEW)
