@@ -1,4 +1,4 @@
-"""Every error spectest raises on purpose, in one place."""
+"""The errors that spectest raises on purpose; what a selector does wrong is a `SelectorFault` (`engine.faults`)."""
 
 from __future__ import annotations
 

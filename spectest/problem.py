@@ -164,6 +164,8 @@ class Problem:
         if draft.shape != expected:
             shape = "(n, V)" if rule.rows_differ else "(V,)"
             msg = f"`draft` must have shape {shape} = {expected} for {self.drafting}, got {draft.shape}"
+            if draft.ndim > 1 and not rule.rows_differ:
+                msg += "; drafters of their own laws draft `independent`"
             raise InvalidProblem(msg)
         support = int((draft > 0).sum())
         if rule.distinct and int(n) > support:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _SIZES: Final = (5, 33, 130)
 _SAMPLES_PER_SMALL: Final = 2
+_SHOWN: Final = 5
 
 
 class Support:
@@ -52,12 +53,11 @@ class Support:
         verdict: Verdict = "pass"
         detail = f"none in {tally.samples:,} samples; a mass of {delta:.2g} on impossible tokens would show"
         if counts.any():
-            token = int(counts.argmax())
             verdict = "fail" if context.declaration.lossless else "pass"
-            detail = (
-                f"tokens of probability 0 were emitted {counts.sum():,} times in {tally.samples:,} samples\n"
-                f"token {token}: expected 0, observed {counts[token]:,}"
-            )
+            lines = [f"tokens of probability 0 were emitted {counts.sum():,} times in {tally.samples:,} samples"]
+            most = np.argsort(-counts, kind="stable")[:_SHOWN]
+            lines += [f"token {token}: expected 0, observed {counts[token]:,}" for token in most if counts[token]]
+            detail = "\n".join(lines)
         return CaseResult(
             self.name,
             case,

@@ -58,7 +58,7 @@ def verify(
     beta: Annotated[float | None, _run("miss rate at δ; 1e-3 by default")] = None,
     delta: Annotated[float | None, _run("deviation to find, in place of the tier's")] = None,
     seed: Annotated[int | None, _run("seed of everything random; 0 by default")] = None,
-    budget: Annotated[float | None, _run("seconds the run may take")] = None,
+    budget: Annotated[float | None, _run("seconds the cases may take in all, start-up aside")] = None,
     timeout: Annotated[float | None, _run("seconds per call after the first; 10 by default")] = None,
     checks: Annotated[str | None, _run("a,b: only these checks")] = None,
     waivers: Annotated[Path | None, _run("FILE.toml: failures that are known")] = None,

@@ -74,6 +74,7 @@ class ChildSession:
         overrides: declarations given on the command line; None items are ignored.
         timeout: seconds per call after a process's first.
         threads: torch threads of the child.
+        import_timeout: seconds the import may take.
         given_up: once it is set, nobody waits for a child that is still starting, and it is ended.
 
     Raises:
@@ -88,12 +89,14 @@ class ChildSession:
         *,
         timeout: float = 10.0,
         threads: int = 1,
+        import_timeout: float = IMPORT_TIMEOUT,
         given_up: threading.Event | None = None,
     ) -> None:
         self._address = address
         self._overrides = dict(overrides or {})
         self._timeout = timeout
         self._threads = threads
+        self._import_timeout = import_timeout
         self._given_up = given_up or threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Connection
@@ -159,14 +162,14 @@ class ChildSession:
             )
         self._channel = Connection(ours.detach())
         request = {"address": self._address, "overrides": self._overrides, "path": path, "threads": self._threads}
-        deadline = time.monotonic() + IMPORT_TIMEOUT
+        deadline = time.monotonic() + self._import_timeout
         try:
             self._channel.send(request)
             while not self._answered():
                 if self._given_up.is_set():
                     raise GivenUp  # noqa: TRY301 (the child is ended below)
                 if time.monotonic() > deadline:
-                    msg = f"importing {self._address} took more than {IMPORT_TIMEOUT:.0f} s"
+                    msg = f"importing {self._address} took more than {self._import_timeout:g} s"
                     raise UsageError(msg)  # noqa: TRY301 (the child is ended below)
             answer = self._channel.recv()
         except (EOFError, ConnectionResetError, BrokenPipeError) as error:

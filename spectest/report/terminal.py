@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from spectest.checks.result import AcceptanceResult, CaseResult, Verdict
-    from spectest.runner.report import CheckResult, Report
+    from spectest.runner.report import Report
 
 _STYLES: Final = {"pass": "green", "fail": "bold red", "inconclusive": "yellow"}
 
@@ -45,9 +45,8 @@ def print_report(
         console.print(_acceptance(report.problems))
     if "contract" in report.environment:  # an adapter says how it calls what it wraps
         _line(console, f"called as {report.environment['contract']}\n")
-    for check in report.checks:
-        for text in _troubles(report, check, verbose=verbose):
-            _line(console, text)
+    for text in _troubles(report, verbose=verbose):
+        _line(console, text)
     _line(console, last)
 
 
@@ -56,16 +55,42 @@ def _line(console: Console, text: str | Text) -> None:
     console.print(Text(text) if isinstance(text, str) else text, soft_wrap=True)
 
 
-def _troubles(report: Report, check: CheckResult, *, verbose: bool) -> list[str]:
-    """Return what is wrong with a check: the case that decided in full, the others a line each unless `verbose`."""
-    wrong = [case for case in check.cases if case.verdict != "pass"]
-    whole = [case for case in wrong if verbose or case is check.decisive]
-    brief = [case for case in wrong if case not in whole]
-    lines = [_explained(report, case, verbose=verbose) + "\n" for case in whole]
-    for case in brief:
-        again = "" if case.replay is None else f"  (spectest replay {case.replay})"
-        lines.append(f"  also {case_name(case)} {SPOKEN[case.verdict]}: {first_line(case.detail)}{again}")
-    return [*lines, ""] if brief else lines
+def _troubles(report: Report, *, verbose: bool) -> list[str]:
+    """Return what is wrong, failures first: of each check the case that decided in full, the others a line each.
+
+    What several cases say in the same words is said once, unless `verbose`.
+    """
+    lines: list[str] = []
+    alike: dict[tuple[str, str], list[CaseResult]] = {}
+    for check in report.checks:
+        for case in check.cases:
+            alike.setdefault((case.verdict, case.detail), []).append(case)
+    said: set[tuple[str, str]] = set()
+    for check in sorted(report.checks, key=lambda check: check.verdict != "fail"):
+        wrong = [case for case in check.cases if case.verdict != "pass"]
+        wrong.sort(key=lambda case: case is not check.decisive)
+        brief = False
+        for case in wrong:
+            words = case.verdict, case.detail
+            if words in said and not verbose:
+                continue
+            said.add(words)
+            whole = verbose or case is check.decisive
+            lines.append(_explained(report, case, verbose=verbose) if whole else _also(case))
+            others = len(alike[words]) - 1
+            if others and not verbose:
+                among = ", ".join(dict.fromkeys(other.check for other in alike[words]))
+                lines.append(f"  {others} other case{'s' if others > 1 else ''} of {among} said the same")
+            if whole:
+                lines.append("")
+            brief = not whole
+        lines += [""] if brief else []
+    return lines
+
+
+def _also(case: CaseResult) -> str:
+    again = "" if case.replay is None else f"  (spectest replay {case.replay})"
+    return f"  also {case_name(case)} {SPOKEN[case.verdict]}: {first_line(case.detail)}{again}"
 
 
 def _explained(report: Report, case: CaseResult, *, verbose: bool) -> str:

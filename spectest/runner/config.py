@@ -143,10 +143,17 @@ class RunConfig:
 
 def _known_scheme(declaration: Declaration) -> None:
     try:
-        schemes.get(str(declaration.scheme), drafting=declaration.drafting)
+        scheme = schemes.get(str(declaration.scheme), drafting=declaration.drafting)
     except UsageError as error:
         msg = f"`scheme` {declaration.scheme!r} cannot be held to: {error}"
         raise UsageError(msg) from error
+    most = scheme.most_drafts.get(declaration.drafting, declaration.n_drafts)
+    if declaration.n_drafts > most:
+        msg = (
+            f"`scheme` {declaration.scheme!r} cannot be held to: it has at most {most} "
+            f"draft{'s' if most > 1 else ''} {declaration.drafting}, and `n_drafts` is {declaration.n_drafts}"
+        )
+        raise UsageError(msg)
 
 
 def _between_zero_and_one(name: str, value: object) -> None:
@@ -187,6 +194,10 @@ def configure(
         >>> configure(tier="deep", vocab=7, dtype="float32", delta=None).vocab
         (7,)
     """
+    for name, value in (("vocab", vocab), ("checks", checks)):
+        if isinstance(value, str):
+            msg = f"`{name}` must be a list, got the string {value!r}; write [{value!r}]"
+            raise UsageError(msg)
     given = {name: value for name, value in given.items() if value is not None}
     own = {item.name for item in fields(RunConfig)} - {"overrides"}
     return RunConfig(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from spectest import checks
 from spectest.checks.base import Shared
 from spectest.checks.hunt import STORED, Hunt
 from spectest.checks.result import CaseResult
@@ -24,10 +26,12 @@ if TYPE_CHECKING:
     from spectest.runner.config import Planned, RunConfig
     from spectest.runner.sessions import Opener
 
-#: A selector lost (hung, or its process ended) this often before it ever passed anything is not called again.
+#: A selector lost (hung, or its process ended) this often in one check is not called again in that check, ...
+_LOST_IN_A_CHECK: Final = 2
+#: ... this often before it ever passed anything, never again, ...
 _LOST_AT_MOST: Final = 2
-#: ... and this often in all.
-_LOST_IN_ALL: Final = 8
+#: ... nor when as many have taken this part of the budget.
+_LOST_TIME: Final = 0.25
 #: Failures run again in a fresh process, to tell those that depend on earlier calls: the first of each check.
 _CONFIRMED: Final = 2
 #: ... unless it took longer than this: a slow selector's run ends when its budget does.
@@ -50,7 +54,8 @@ class Judge:
         self._shared = Shared()
         self._lock = threading.Lock()
         self._judged = 0
-        self._lost = 0
+        self._lost: Counter[str] = Counter()
+        self._lost_seconds = 0.0
         self._caps: dict[Planned, int] = {}
         self._confirmed: set[str] = set()
         self._stored = counterexamples.load(opener.address) if opener.address else counterexamples.Stored()
@@ -83,11 +88,9 @@ class Judge:
     def _run(
         self, planned: Planned, session: Session, seconds: float, progress: Callable[[int, int], None] | None
     ) -> CaseResult | None:
-        with self._lock:
-            given_up = self._lost >= _LOST_IN_ALL or (self._lost >= _LOST_AT_MOST and self._lost == self._judged)
-        if given_up:
-            detail = "not run: the selector hung or ended its process too often"
-            return CaseResult(planned.check, planned.case, "inconclusive", detail)
+        applies = checks.get(planned.check).applies(planned.case, session.loaded.declaration)
+        if applies and (given_up := self._given_up(planned.check)):
+            return CaseResult(planned.check, planned.case, "inconclusive", given_up)
         result, largest = run_case(
             planned,
             self._config,
@@ -101,8 +104,21 @@ class Judge:
         with self._lock:
             self._caps[planned] = largest
             self._judged += result is not None
-            self._lost += result is not None and result.lost
+            if result is not None and result.lost:
+                self._lost[planned.check] += 1
+                self._lost_seconds += result.seconds
         return result
+
+    def _given_up(self, check: str) -> str:
+        """Return why the selector is not called again for a case of a check; nothing if it is."""
+        with self._lock:
+            lost = self._lost.total()
+            dear = self._lost_seconds > _LOST_TIME * self._config.seconds
+            if lost >= _LOST_AT_MOST and (dear or lost == self._judged):
+                return "not run: the selector hung or ended its process too often"
+            if self._lost[check] >= _LOST_IN_A_CHECK:
+                return f"not run: the selector hung or ended its process {self._lost[check]} times in this check"
+        return ""
 
     def recorded(self, planned: Planned, result: CaseResult, *, confirm: bool = True) -> CaseResult:
         """Store a failure for `spectest replay`; with `confirm`, see whether it comes back in a fresh process.

@@ -48,6 +48,7 @@ def assert_lossless(
         SelectorFault: the selector raised or returned something else than token ids.
         UsageError: an argument is out of range, or the selector cannot be loaded.
     """
+    __tracebackhide__ = True  # pytest shows where it is called, not this
     if not isinstance(problem, Problem):
         msg = f"`problem` must be a spectest.Problem, got {type(problem).__name__}"
         raise UsageError(msg)

@@ -84,7 +84,8 @@ def read_law(path: Path, name: str) -> NDArray[Any]:
     try:
         found = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        msg = f"`--{name}` {path} cannot be read as a .npy file: {error}"
+        why = "it holds no plain array" if "pickle" in str(error) else error  # numpy's own words advise to trust it
+        msg = f"`--{name}` {path} cannot be read as a .npy file: {why}; write one with numpy.save"
         raise UsageError(msg) from error
     if not isinstance(found, np.ndarray):
         msg = f"`--{name}` {path} holds several arrays (.npz); save the one with numpy.save"

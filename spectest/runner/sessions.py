@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from spectest.engine import ChildSession, LocalSession, Session, address_of
 from spectest.engine.address import addressed
+from spectest.engine.session import IMPORT_TIMEOUT
 from spectest.engine.worker import CHILD_VARIABLE
 from spectest.errors import UsageError
 
@@ -70,7 +71,14 @@ class Opener:
         if self.address is not None:
             try:
                 given = addressed(overrides, self.address)
-                return ChildSession(self.address, given, timeout=timeout, threads=threads, given_up=self._given_up)
+                return ChildSession(
+                    self.address,
+                    given,
+                    timeout=timeout,
+                    threads=threads,
+                    import_timeout=min(IMPORT_TIMEOUT, self._config.seconds),
+                    given_up=self._given_up,
+                )
             except UsageError:
                 if self._function is None:
                     raise

@@ -33,6 +33,8 @@ class Scheme(ABC):
     #: law -> the plain function that selects from its drafts; a scheme that has none overrides `select`.
     selectors: ClassVar[Mapping[str, Callable[..., torch.Tensor]]] = {}
     options: ClassVar[tuple[str, ...]] = ()  # keyword arguments of __init__ besides `drafting`
+    #: law -> the most drafts the scheme can have from it, where there is such a limit.
+    most_drafts: ClassVar[Mapping[str, int]] = {}
 
     def __init__(self, *, drafting: str | None = None) -> None:
         self.drafting = self._law(self.laws[0] if drafting is None else drafting)

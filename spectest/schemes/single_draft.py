@@ -46,6 +46,7 @@ class SingleDraft(Scheme):
     name = "single_draft"
     laws = ("with_replacement", "without_replacement", "independent")
     selectors = dict.fromkeys(laws, select)
+    most_drafts = dict.fromkeys(laws, 1)
 
     def _draft(self, problem: Problem) -> NDArray[np.float64]:
         if self._checked(problem).n_drafts != 1:

@@ -55,6 +55,30 @@ def test_failures_are_printed_in_full_whatever_the_width() -> None:
     assert "inner" in printed(REPORT, verbose=True)
 
 
+def test_what_several_cases_say_alike_is_said_once() -> None:
+    """With how many more there are; what failed comes first, and `verbose` has them all."""
+    raised = replace(FAILED, detail="it raised ValueError: boom")
+    late = CaseResult("batch", "B1", "inconclusive", "not run: it hung")
+    cases = (
+        late,
+        replace(late, case="B2"),
+        raised,
+        replace(raised, case="V64"),
+        replace(raised, check="edge", case="a"),
+    )
+    report = replace(REPORT, cases=(*cases, replace(FAILED, check="edge", case="b", detail="else")))
+    said = printed(report, width=200)
+    assert said.count("\nlaw[V5] failed: it raised ValueError: boom\nReproduce: ") == 1
+    assert "\n  2 other cases of law, edge said the same\n" in said
+    assert "edge[a] failed" not in said
+    assert "law[V64] failed" not in said
+    assert "  also edge[b] failed: else  (spectest replay abc123)\n" in said
+    assert said.index("edge[b] failed") < said.index(
+        "batch[B1] inconclusive: not run: it hung\n  1 other case of batch said"
+    )
+    assert "law[V64] failed: it raised" in printed(report, width=200, verbose=True)
+
+
 def test_summary_has_a_row_for_each_check_and_the_acceptance() -> None:
     rows = [line.split() for line in printed(REPORT, width=200).splitlines()]
     assert ["smoke", "passed", "1", "43"] in [row[:4] for row in rows]

@@ -133,6 +133,7 @@ class Seats(Scheme):
         "without_replacement": without_replacement,
     }
     laws = tuple(selectors)
+    most_drafts: ClassVar[dict[str, int]] = {"without_replacement": 2}
 
     def acceptance(self, problem: Problem) -> float:
         """Return P(output is among the drafts): any V where the optimum is attained, elsewhere V in the thousands.
