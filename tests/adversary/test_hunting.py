@@ -100,6 +100,14 @@ def test_too_much_acceptance_is_named() -> None:
     assert found.problem.n_drafts == 1
 
 
+def test_a_long_law_is_told_by_its_heaviest_tokens() -> None:
+    target = np.full(100, 0.0)
+    target[[7, 40, 3, *range(50, 58)]] = [0.5, 0.25, *np.full(9, 0.25 / 9)]
+    (line,) = Trial((spectest.Problem(target, np.eye(100)[40]),)).written()
+    assert line.startswith("p = (1/2 at 7, 1/4 at 40, 1/36 at 3, 1/36 at 50, ")
+    assert ", 5 more of 100 tokens), q = (1 at 40 of 100 tokens), n = 1" in line
+
+
 def test_it_looks_where_it_is_told() -> None:
     found = found_by(special.unverified(special.always), problems=problems(vocab=3, n_drafts=2), seed=SEED)
     assert found.vocab_size <= 3

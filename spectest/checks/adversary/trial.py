@@ -23,6 +23,7 @@ _DIGEST_BYTES: Final = 8
 _DENOMINATORS: Final = 100  # fractions up to here are written as fractions
 _NEARLY: Final = 1e-5  # closer to one of them than this, a number is written as what it differs by
 _WRITTEN_OUT: Final = 24  # tokens of a law that a person reads
+_HEAVIEST: Final = 6  # tokens shown of a longer one
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,8 +121,13 @@ def _drafters(problem: Problem) -> list[NDArray[np.float64]]:
 
 
 def _law(law: NDArray[np.float64]) -> str:
-    shown = [_number(float(value)) for value in law[:_WRITTEN_OUT]]
-    return f"({', '.join(shown)}{', …' if law.size > _WRITTEN_OUT else ''})"
+    """Return a law in full, or its heaviest tokens where there are too many."""
+    if law.size <= _WRITTEN_OUT:
+        return f"({', '.join(_number(float(value)) for value in law)})"
+    heaviest = np.argsort(-law, kind="stable")[:_HEAVIEST]
+    shown = ", ".join(f"{_number(float(law[token]))} at {token}" for token in heaviest if law[token] > 0)
+    others = max(0, int((law > 0).sum()) - _HEAVIEST)
+    return f"({shown}{f', {others} more' if others else ''} of {law.size} tokens)"
 
 
 def _number(value: float) -> str:
