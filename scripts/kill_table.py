@@ -137,7 +137,9 @@ def main() -> int:
     measured(given, store)
     trials = [trial for trial in store.trials.values() if trial.tier == given.tier]
     objections = [found for found in store.objections.values() if found.tier == given.tier]
-    found = document(trials, objections, given.tier, representatives())
+    counts = f"--tier {given.tier} --seeds {given.seeds} --controls {given.controls} --exact {given.exact}"
+    command = f"python scripts/kill_table.py {counts}"
+    found = document(trials, objections, given.tier, representatives(), command)
     if given.check:
         wrong = differences(given.output.read_text(encoding="utf-8"), found.text)
         print("\n".join(wrong) or "as committed, within the intervals")

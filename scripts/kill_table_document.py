@@ -40,7 +40,11 @@ class Document:
 
 
 def document(
-    trials: Iterable[Trial], objections: Iterable[Objections], tier: str, like: Mapping[str, Sequence[str]]
+    trials: Iterable[Trial],
+    objections: Iterable[Objections],
+    tier: str,
+    like: Mapping[str, Sequence[str]],
+    command: str = "python scripts/kill_table.py",
 ) -> Document:
     """Return the table of these runs.
 
@@ -49,6 +53,7 @@ def document(
         objections: to exact tallies.
         tier: of all of them.
         like: the control in whose place exact tallies were judged -> all that declare the same.
+        command: that made it.
     """
     runs = _by_name(trials)
     bugs = {name: runs[name] for name in zoo.BUGS if name in runs}
@@ -59,7 +64,7 @@ def document(
     objected = [name for name, some in exact.items() if any(found.cases for found in some)]
     text = "\n".join(
         [
-            *_head(tier),
+            *_head(tier, command),
             f"**{len(bugs) - len(missed)} of {len(bugs)} bugs are caught in every run,",
             f"{len(controls) - len(alarms)} of {len(controls)} controls never fail.**",
             "",
@@ -101,12 +106,12 @@ def _by_name(found: Iterable[T]) -> dict[str, list[T]]:
     return some
 
 
-def _head(tier: str) -> list[str]:
+def _head(tier: str, command: str) -> list[str]:
     versions = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
     return [
         "# What the suite catches",
         "",
-        "The bugs and the controls of `spectest.zoo`, each run with several seeds by `scripts/kill_table.py`.",
+        f"The bugs and the controls of `spectest.zoo`, each run with several seeds by `{command}`.",
         "",
         f"* tier: {tier}, default options, and the vocabulary a bug needs where it needs one",
         f"* machine: {processor()}, {cores()} cores",
