@@ -15,6 +15,7 @@ from spectest.runner.sessions import cores, refuse_nested
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from multiprocessing.queues import SimpleQueue
 
 _Work = TypeVar("_Work")
 _Result = TypeVar("_Result")
@@ -48,8 +49,10 @@ def spread(
     before = set(multiprocessing.active_children())
     with tempfile.TemporaryDirectory(prefix="spectest-") as folder:
         context = multiprocessing.get_context("spawn")
-        share = max(1, cores() // processes)
-        pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin, initargs=(folder, share))
+        shares = context.SimpleQueue()
+        for share in _shares(processes):
+            shares.put(share)
+        pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin, initargs=(folder, shares))
         running: set[Future[_Result]] = set()
         try:
             while True:
@@ -67,10 +70,24 @@ def spread(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _begin(folder: str, threads: int) -> None:
-    """Prepare a process: its folder, its threads; Ctrl-C is for the parent, which ends this one."""
-    import torch  # noqa: PLC0415 (the parent may do without)
+def _shares(processes: int) -> list[list[int]]:
+    """Return which cores each process has for itself and its children; how many, where they cannot be told apart."""
+    mine = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(cores()))
+    each = max(1, len(mine) // processes)
+    return [[mine[(index * each + k) % len(mine)] for k in range(each)] for index in range(processes)]
 
+
+def _begin(folder: str, shares: SimpleQueue[list[int]]) -> None:
+    """Prepare a process: its folder, its cores; Ctrl-C is for the parent, which ends this one.
+
+    Threads that wait for a core that another process uses cost several times what they save: so a child of this process
+    must not take more threads than this process has cores either.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(threads)
+    share = shares.get()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, share)
+    import torch  # noqa: PLC0415 (the parent may do without; it counts the cores it may use)
+
+    torch.set_num_threads(len(share))
     os.chdir(folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import multiprocessing
+import os
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -140,6 +141,25 @@ def slowly(seconds: float) -> float:
 def failing(number: int) -> int:
     msg = f"number {number}"
     raise UsageError(msg)
+
+
+def cores_and_threads(seconds: float) -> tuple[tuple[int, ...], int]:
+    """Say what a process has; it takes a while, so that every process gets its turn."""
+    import torch
+
+    time.sleep(seconds)
+    return tuple(sorted(os.sched_getaffinity(0))), torch.get_num_threads()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="processes have no cores of their own here")
+def test_each_process_has_its_share_of_the_cores() -> None:
+    """Else a child of each takes as many threads as the machine has cores, and they wait for each other."""
+    mine = os.sched_getaffinity(0)
+    found = dict(spread(cores_and_threads, [1.0, 1.0, 1.0, 1.0], processes=2))
+    each = max(1, len(mine) // 2)
+    assert {len(share) for share in found} == set(found.values()) == {each}
+    assert len(found) == min(2, len(mine))
+    assert set().union(*found) <= mine
 
 
 def test_work_is_spread_and_all_of_it_done() -> None:
