@@ -234,3 +234,20 @@ def rows_problems(
             draft = target = _floored(target)
         found.append(build(target, draft, declaration, generator, f"row-{index}", order=order))
     return found
+
+
+def recovered_problems(
+    count: int, vocab_size: int, settings: Settings, declaration: Declaration, label: str
+) -> list[Problem]:
+    """Return `count` problems of which most rows are recovered, from a residual with mass on nearly every token.
+
+    The target is spread over all tokens, the draft has most of its mass on one.
+    """
+    generator = np.random.default_rng(derive_seed(settings.seed, "recovered", label))
+    found = []
+    for index in range(count):
+        target = generator.dirichlet(np.full(vocab_size, 10.0))
+        draft = np.full(vocab_size, 0.1 / vocab_size)
+        draft[generator.integers(vocab_size)] += 0.9
+        found.append(build(target, draft, declaration, generator, f"recovered-{index}"))
+    return found

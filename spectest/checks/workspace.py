@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from spectest.checks.problems import rows_problems
+from spectest.checks.problems import recovered_problems, rows_problems
 from spectest.checks.result import CaseResult
 from spectest.engine import Call
 
@@ -23,7 +23,8 @@ _CASES: Final = {
 #: Bytes that memory is full of: zeros; NaN in every floating type and -1 in every integer; huge values in most types;
 #: ordinary small floats and huge integers.
 _LITTER: Final = (0x00, 0xFF, 0x7F, 0x3F)
-_PROBLEMS: Final = 7
+#: Of each of two kinds: special rows among others, and rows that are recovered from many tokens.
+_PROBLEMS: Final = 4
 _ROUNDS: Final = 2
 
 
@@ -58,8 +59,13 @@ class Workspace:
         """See `Check`."""
         samples = 0
         for rows, size in _CASES[case]:
-            problems = rows_problems(min(_PROBLEMS, size), size, context.settings, context.declaration, self.name)
-            prepared = context.prepare(*problems)
+            shape = min(_PROBLEMS, size), size
+            of_both_kinds = zip(
+                recovered_problems(*shape, context.settings, context.declaration, self.name),
+                rows_problems(*shape, context.settings, context.declaration, self.name),
+                strict=True,
+            )
+            prepared = context.prepare(*(problem for both in of_both_kinds for problem in both))
             pattern = np.arange(rows) % len(prepared)
             for turn in range(_ROUNDS):
                 seed, drafts = (context.seed(self.name, rows, size, turn, label) for label in ("state", "drafts"))
