@@ -263,7 +263,7 @@ def test_the_published_delta_is_what_is_found(vocab_size: int) -> None:
 
 def test_what_is_read_while_it_is_drawn_is_read_within_its_level() -> None:
     """Evidence and tests together, at every doubling, on exact multinomials."""
-    problem, level, runs = problem_of(20), 0.05, 150
+    problem, level, runs = problem_of(20), 0.05, 400
     context = Context(drawn(), replace(QUICK, problem=problem), ALPHA)
     early = early_stop(context, law_tests(problem))
     assert early is not None
