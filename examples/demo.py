@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 REPORTS = Path("reports")
 CONFORMS, FAILED = 0, 1
-# It verifies one position a call: every check, on every problem of the tier, would take five times as long.
+# It verifies one position a call: all checks on all problems of the tier take longer than a newcomer waits.
 LAW = ("--checks", "smoke,determinism,support,law,acceptance", "--vocab", "5,64,300")
 FEW = ("--checks", "law,acceptance", "--vocab", "5")  # one problem shows it
 STEPS = (

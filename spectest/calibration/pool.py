@@ -11,7 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from spectest.runner.sessions import cores, refuse_nested
+from spectest.runner.sessions import cores, own_cores, refuse_nested
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -72,7 +72,7 @@ def spread(
 
 def _shares(processes: int) -> list[list[int]]:
     """Return which cores each process has for itself and its children; how many, where they cannot be told apart."""
-    mine = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(cores()))
+    mine = own_cores()
     each = max(1, len(mine) // processes)
     return [[mine[(index * each + k) % len(mine)] for k in range(each)] for index in range(processes)]
 

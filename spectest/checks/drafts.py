@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from spectest import drafting
 from spectest.checks.decision import decide
 from spectest.checks.judging import said
-from spectest.checks.laws import FULL, LawTests, law_delta, law_tests, promised_delta, samples_of_tests
+from spectest.checks.laws import FULL, LawTests, enough_for_all, law_delta, law_tests, promised_delta, samples_of_tests
 from spectest.engine import Experiment, Tally
 from spectest.problem import Problem, drafting_rule
 from spectest.stats import total_variation_interval, worst_cells
@@ -176,15 +176,12 @@ def _quantiles(i: int, j: int) -> View:
 def draft_samples(views: Sequence[View], settings: Settings, stage: int, tolerance: float) -> int:
     """Return how many rows of drafts find a deviation of δ in every binding view."""
     among = sum(len(view.tests.names) for view in views)
-    before, rows = 0, 1
-    while rows != before:  # more than one view needs may be just what it does less with
-        before = rows
-        for view in views:
-            if view.tests.binding:
-                observed, forgiven = rows * view.per_row, view.tolerance(tolerance)
-                needed = samples_of_tests(view.tests, among, settings, stage, forgiven, at_least=observed)
-                rows = -(-needed // view.per_row)
-    return rows
+
+    def needed(view: View, at_least: int) -> int:
+        observed, forgiven = at_least * view.per_row, view.tolerance(tolerance)
+        return -(-samples_of_tests(view.tests, among, settings, stage, forgiven, at_least=observed) // view.per_row)
+
+    return enough_for_all([partial(needed, view) for view in views if view.tests.binding], 1)
 
 
 def sample_drafts(

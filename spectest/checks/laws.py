@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -22,7 +23,7 @@ from spectest.stats import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -125,11 +126,23 @@ def samples_of_tests(
     """Return how many samples a stage needs to find δ in every binding one of `tests`, `among` so many that share α."""
     alpha = design_level(stage, settings) / (1 if stage == 0 else among)
     design = {"delta": settings.delta, "alpha": alpha, "beta": settings.beta / 2, "tolerance": tolerance}
+
+    def needed(name: str, at_least: int) -> int:
+        return _samples(tests.probabilities(name), at_least, **design)
+
+    return enough_for_all([partial(needed, name) for name in tests.binding], at_least)
+
+
+def enough_for_all(needs: Sequence[Callable[[int], int]], at_least: int) -> int:
+    """Return a number from `at_least` on that is enough for every need: (at least so many) -> enough for this one.
+
+    The largest of what each needs may not be: more than one test needs may be just what it does less with.
+    """
     before, found = 0, at_least
-    while found != before:  # more than one test needs may be just what it does less with
+    while found != before:
         before = found
-        for name in tests.binding:
-            found = _samples(tests.probabilities(name), found, **design)
+        for need in needs:
+            found = need(found)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -59,13 +60,9 @@ class Workspace:
         """See `Check`."""
         samples = 0
         for rows, size in _CASES[case]:
-            shape = min(_PROBLEMS, size), size
-            of_both_kinds = zip(
-                recovered_problems(*shape, context.settings, context.declaration, self.name),
-                rows_problems(*shape, context.settings, context.declaration, self.name),
-                strict=True,
-            )
-            prepared = context.prepare(*(problem for both in of_both_kinds for problem in both))
+            given = (min(_PROBLEMS, size), size, context.settings, context.declaration, self.name)
+            of_both_kinds = zip(recovered_problems(*given), rows_problems(*given), strict=True)
+            prepared = context.prepare(*chain.from_iterable(of_both_kinds))
             pattern = np.arange(rows) % len(prepared)
             for turn in range(_ROUNDS):
                 seed, drafts = (context.seed(self.name, rows, size, turn, label) for label in ("state", "drafts"))

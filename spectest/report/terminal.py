@@ -60,32 +60,28 @@ def _troubles(report: Report, *, verbose: bool) -> list[str]:
 
     What several cases say in the same words is said once, unless `verbose`.
     """
-    lines: list[str] = []
+    checks = sorted(report.checks, key=lambda check: check.verdict != "fail")
+    wrong = [case for check in checks for case in (check.decisive, *check.cases) if case.verdict != "pass"]
+    wrong = list({(case.check, case.case): case for case in wrong}.values())
+    if verbose:
+        return [_explained(report, case, verbose=True) + "\n" for case in wrong]
+    decisive = {(check.name, check.decisive.case) for check in checks}
     alike: dict[tuple[str, str], list[CaseResult]] = {}
-    for check in report.checks:
-        for case in check.cases:
-            alike.setdefault((case.verdict, case.detail), []).append(case)
-    said: set[tuple[str, str]] = set()
-    for check in sorted(report.checks, key=lambda check: check.verdict != "fail"):
-        wrong = [case for case in check.cases if case.verdict != "pass"]
-        wrong.sort(key=lambda case: case is not check.decisive)
-        brief = False
-        for case in wrong:
-            words = case.verdict, case.detail
-            if words in said and not verbose:
-                continue
-            said.add(words)
-            whole = verbose or case is check.decisive
-            lines.append(_explained(report, case, verbose=verbose) if whole else _also(case))
-            others = len(alike[words]) - 1
-            if others and not verbose:
-                among = ", ".join(dict.fromkeys(other.check for other in alike[words]))
-                lines.append(f"  {others} other case{'s' if others > 1 else ''} of {among} said the same")
-            if whole:
-                lines.append("")
-            brief = not whole
-        lines += [""] if brief else []
-    return lines
+    for case in wrong:
+        alike.setdefault((case.verdict, case.detail), []).append(case)
+    lines: list[str] = []
+    before = ""
+    for first, *others in alike.values():
+        if lines and lines[-1] and first.check != before:
+            lines.append("")
+        before, whole = first.check, (first.check, first.case) in decisive
+        lines.append(_explained(report, first, verbose=False) if whole else _also(first))
+        if others:
+            among = ", ".join(dict.fromkeys(case.check for case in (first, *others)))
+            lines.append(f"  {len(others)} other case{'s' if len(others) > 1 else ''} of {among} said the same")
+        if whole:
+            lines.append("")
+    return [*lines, ""] if lines and lines[-1] else lines
 
 
 def _also(case: CaseResult) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from spectest import checks, schemes
 from spectest.checks.base import Settings
 from spectest.declaration import Declaration
-from spectest.errors import UsageError
+from spectest.errors import InvalidProblem, UsageError
 from spectest.runner.waivers import load_waivers
 from spectest.stats import split_alpha
 
@@ -144,16 +144,10 @@ class RunConfig:
 def _known_scheme(declaration: Declaration) -> None:
     try:
         scheme = schemes.get(str(declaration.scheme), drafting=declaration.drafting)
-    except UsageError as error:
+        scheme.check_drafts(declaration.drafting, declaration.n_drafts)
+    except (UsageError, InvalidProblem) as error:
         msg = f"`scheme` {declaration.scheme!r} cannot be held to: {error}"
         raise UsageError(msg) from error
-    most = scheme.most_drafts.get(declaration.drafting, declaration.n_drafts)
-    if declaration.n_drafts > most:
-        msg = (
-            f"`scheme` {declaration.scheme!r} cannot be held to: it has at most {most} "
-            f"draft{'s' if most > 1 else ''} {declaration.drafting}, and `n_drafts` is {declaration.n_drafts}"
-        )
-        raise UsageError(msg)
 
 
 def _between_zero_and_one(name: str, value: object) -> None:

@@ -22,9 +22,14 @@ if TYPE_CHECKING:
 _PATIENCE: Final = 5.0  # seconds for a session that was given up to end itself
 
 
+def own_cores() -> list[int]:
+    """Return the numbers of the cores this process may use."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
 def cores() -> int:
     """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return len(own_cores())
 
 
 def refuse_nested() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from spectest.errors import UsageError
+from spectest.errors import InvalidProblem, UsageError
 from spectest.problem import Problem
 
 if TYPE_CHECKING:
@@ -88,10 +88,26 @@ class Scheme(ABC):
             raise UsageError(msg)
         return drafting
 
+    def check_drafts(self, drafting: str, n_drafts: int) -> None:
+        """Refuse a number of drafts that the scheme cannot have.
+
+        Raises:
+            InvalidProblem: it is more than `most_drafts`.
+        """
+        most = self.most_drafts.get(drafting, n_drafts)
+        if n_drafts > most:
+            of_this_law = "" if len(self.most_drafts) == len(self.laws) else f" {drafting.replace('_', ' ')}"
+            msg = (
+                f"`n_drafts` must be {'1' if most == 1 else f'at most {most}'} for {self.name}{of_this_law}, "
+                f"got {n_drafts}; try recursive_rejection"
+            )
+            raise InvalidProblem(msg)
+
     def _checked(self, problem: Problem) -> Problem:
-        """Return `problem` if the scheme has its drafting law."""
+        """Return `problem` if the scheme has its drafting law, and so many drafts of it."""
         if not isinstance(problem, Problem):
             msg = f"`problem` must be a spectest.Problem, got {type(problem).__name__}"
             raise UsageError(msg)
         self._law(problem.drafting)
+        self.check_drafts(problem.drafting, problem.n_drafts)
         return problem

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spectest.declaration import selector
-from spectest.errors import InvalidProblem, UsageError
+from spectest.errors import UsageError
 from spectest.schemes import recursive_rejection
 from spectest.schemes.base import Scheme
 from spectest.schemes.recursive_rejection.exact import output_law_independent
@@ -49,10 +49,7 @@ class SingleDraft(Scheme):
     most_drafts = dict.fromkeys(laws, 1)
 
     def _draft(self, problem: Problem) -> NDArray[np.float64]:
-        if self._checked(problem).n_drafts != 1:
-            msg = f"`n_drafts` must be 1 for single_draft, got {problem.n_drafts}; try recursive_rejection"
-            raise InvalidProblem(msg)
-        draft: NDArray[np.float64] = problem.draft_rows[0]
+        draft: NDArray[np.float64] = self._checked(problem).draft_rows[0]
         return draft
 
     def acceptance(self, problem: Problem) -> float:

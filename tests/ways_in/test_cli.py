@@ -96,8 +96,11 @@ def test_unusable_requests_are_refused_in_one_line(
         ("mine.py:tree", "tree"),
         ("mine.py:good --device cuda", "`device`"),
         ("mine.py:good --scheme bogus --checks acceptance --vocab 5", "bogus"),
-        ("mine.py:good --scheme single_draft", "at most 1 draft with_replacement, and `n_drafts` is 3"),
-        ("mine.py:good --scheme seats --drafting without_replacement", "at most 2 drafts without_replacement"),
+        ("mine.py:good --scheme single_draft", "`n_drafts` must be 1 for single_draft, got 3"),
+        (
+            "mine.py:good --scheme seats --drafting without_replacement",
+            "at most 2 for seats without replacement, got 3",
+        ),
         ("mine.py:good --target p.npy --draft rows.npy", "draft `independent`"),
         ("mine.py:good --target p.npy --draft narrow.npy --drafting without_replacement", "`n_drafts`"),
         ("mine.py:good --drafting hub --drafts 3", "`n_drafts` must be 2"),

@@ -19,7 +19,7 @@ import numpy as np
 
 from spectest import optimum
 from spectest.declaration import selector
-from spectest.errors import InvalidProblem, ProblemTooLarge, UsageError
+from spectest.errors import ProblemTooLarge, UsageError
 from spectest.schemes.base import Scheme
 from spectest.schemes.common.enumerated import verified
 from spectest.schemes.seats import chain as seats_chain
@@ -133,7 +133,7 @@ class Seats(Scheme):
         "without_replacement": without_replacement,
     }
     laws = tuple(selectors)
-    most_drafts: ClassVar[dict[str, int]] = {"without_replacement": 2}
+    most_drafts: ClassVar[dict[str, int]] = {"without_replacement": _PAIR}
 
     def acceptance(self, problem: Problem) -> float:
         """Return P(output is among the drafts): any V where the optimum is attained, elsewhere V in the thousands.
@@ -183,9 +183,6 @@ class Seats(Scheme):
     def _planned(self, problem: Problem) -> tuple[Support, seats_plan.Seats | seats_chain.Chain]:
         """Return the problem on the tokens that can be drafted, and its seats."""
         law, n = self._checked(problem).drafting, problem.n_drafts
-        if law == "without_replacement" and n > _PAIR:
-            msg = f"`n_drafts` must be at most 2 for seats without replacement, got {n}; try recursive_rejection"
-            raise InvalidProblem(msg)
         support = condense(problem.target, problem.target.sum(keepdims=True), problem.draft)
         if law == "independent":
             return support, seats_chain.independent(support.target, support.draft)
