@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from spectest import zoo
 from spectest.declaration import declared_by
-from spectest.runner import Run, Silent
+from spectest.runner import TIERS, Run, Silent
 from spectest.runner.config import configure
 
 if TYPE_CHECKING:
@@ -116,7 +116,8 @@ def run(task: Task) -> Trial:
         KeyError: there is no such selector.
     """
     entry = zoo.BUGS.get(task.name) or zoo.CONTROLS[task.name]
-    left = None if task.deadline is None else max(1.0, task.deadline - time.time())
+    # Given, even if it is the tier's: else a whole run would end a little after its first failure.
+    left = TIERS[task.tier].budget if task.deadline is None else max(1.0, task.deadline - time.time())
     given = {"tier": task.tier, "seed": task.seed, "device": task.device, "budget": left}
     config = configure(**{**entry.options, **given})
     apart = isinstance(entry, zoo.Control) or entry.kind in _APART

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import TYPE_CHECKING, Protocol
 
-from spectest.engine import Prepared, prepare
+from spectest.engine import Prepared, Tally, prepare
 from spectest.stats import derive_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Sequence
 
     from spectest.checks.adversary.counterexample import Counterexample
     from spectest.checks.result import CaseResult
     from spectest.declaration import Declaration
-    from spectest.engine import Experiment, Session, Tally
+    from spectest.engine import Experiment, Session
     from spectest.problem import Problem
 
     Assist = Callable[[Experiment], "Future[Tally] | None"]
@@ -81,6 +83,7 @@ class Context:
         seconds: how long its sampling may take, None for as long as it needs.
         progress: told (samples so far, samples planned).
         assist: hands an experiment to another worker, if one is idle.
+        ends: returns when the whole run ends, as `time.monotonic` counts, which may come nearer.
         cap: rows per call that the run being replayed came to, None in a run.
         stored: counter-examples of earlier runs, and `unreadable`, a line on each of those that cannot be read.
     """
@@ -92,6 +95,7 @@ class Context:
     seconds: float | None = None
     progress: Callable[[int, int], None] | None = None
     assist: Assist | None = None
+    ends: Callable[[], float] | None = None
     cap: int | None = None
     stored: tuple[Counterexample, ...] = ()
     unreadable: tuple[str, ...] = ()
@@ -109,7 +113,8 @@ class Context:
     @property
     def late(self) -> bool:
         """Whether the case's time is over: what it draws call by call ends here."""
-        return self._deadline is not None and time.monotonic() > self._deadline
+        left = self._left()
+        return left is not None and left < 0
 
     def seed(self, *labels: str | int) -> int:
         """Return the seed for `labels`: a function of the run's seed alone."""
@@ -119,20 +124,36 @@ class Context:
         """Return problems as the selector meets them, in its own precision."""
         return tuple(prepare(problem, self.declaration.dtype) for problem in problems)
 
-    def sample_both(self, first: Experiment, second: Experiment, part: tuple[int, int]) -> Tally:
-        """Run two experiments that are halves of one part, at the same time where another worker is idle."""
-        helped = self.assist(self._timed(second)) if self.assist is not None else None
-        mine = self.sample(first, part)
-        if helped is None:
-            return mine.merge(self.sample(second, (part[0] + mine.samples, part[1])))
-        theirs = helped.result()
-        self.largest = max(self.largest, theirs.rows)
-        return mine.merge(theirs)
+    def sample_parts(self, parts: Sequence[Experiment], done: int, total: int) -> Tally:
+        """Run the parts of a sample of which `done` rows of `total` were drawn before; idle workers take some of them.
+
+        What is drawn depends on the parts alone, not on who draws them. Once the case's time is over none is begun.
+        """
+        waiting, helped = deque(parts), deque[Future[Tally]]()
+        drawn: list[Tally] = []
+        while waiting and not (drawn and self.late):
+            mine = waiting.popleft()
+            if waiting and self.assist is not None and (asked := self.assist(self._timed(waiting[-1]))) is not None:
+                helped.append(asked)
+                waiting.pop()
+            drawn.append(self.sample(mine, (done + sum(tally.samples for tally in drawn), total)))
+            while helped and helped[0].done():
+                drawn.append(helped.popleft().result())
+        drawn += [future.result() for future in helped]
+        self.largest = max(self.largest, *(tally.rows for tally in drawn))
+        return reduce(Tally.merge, drawn)
+
+    def _left(self) -> float | None:
+        """Return the seconds that are left to the case; None for as many as it needs."""
+        ends = [] if self._deadline is None else [self._deadline]
+        if self.ends is not None:
+            ends.append(self.ends())
+        return min(ends) - time.monotonic() if ends else None
 
     def _timed(self, experiment: Experiment) -> Experiment:
-        left = None if self._deadline is None else max(0.05, self._deadline - time.monotonic())
+        left = self._left()
         free = experiment.pattern is None and experiment.rows is None
-        return replace(experiment, seconds=left, cap=self.cap if free else None)
+        return replace(experiment, seconds=None if left is None else max(0.05, left), cap=self.cap if free else None)
 
     def sample(self, experiment: Experiment, part: tuple[int, int] | None = None) -> Tally:
         """Run an experiment within what is left of the case's time; it may be one part: (drawn before, in all)."""

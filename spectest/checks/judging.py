@@ -36,8 +36,11 @@ if TYPE_CHECKING:
 _EARLY: Final = 5e-4
 #: Samples before the first look at the evidence; every later one doubles them.
 _FIRST_LOOK: Final = 1_024
-#: Samples that are drawn in halves, so that an idle worker can take one of them.
-_WORTH_HALVING: Final = 4_096
+#: A sample is drawn in pieces, so that a worker that is idle can take some: of so many rows at least, and of about so
+#: many elements n·V, a second or a few, so that one that becomes idle meanwhile need not wait long.
+_PIECE_ROWS: Final = 2_048
+_PIECE_ELEMENTS: Final = 60_000_000
+_PIECES: Final = 64
 _CONFIDENCE: Final = 0.999
 _SHOWN: Final = 5
 _SMALLEST: Final = 1e-300
@@ -102,14 +105,14 @@ def sample_law(
     early = early_stop(context, law_tests(prepared.problem)) if stage == 0 else None
 
     def draw(wanted: int, done: int, part: int) -> Tally:
-        seeds = [context.seed(*labels, stage, part, half) for half in range(2)]
-        if wanted < _WORTH_HALVING:
-            return context.sample(Experiment((prepared,), wanted, seeds[0], drafts=drafts), (done, samples))
-        first, second = (
-            Experiment((prepared,), size, seed, drafts=drafts)
-            for size, seed in zip((wanted - wanted // 2, wanted // 2), seeds, strict=True)
-        )
-        return context.sample_both(first, second, (done, samples))
+        by_size = wanted * prepared.draft.size // _PIECE_ELEMENTS
+        pieces = max(1, min(wanted // _PIECE_ROWS, _PIECES, max(2, by_size)))
+        sizes = [(wanted + piece) // pieces for piece in range(pieces)]
+        parts = [
+            Experiment((prepared,), size, context.seed(*labels, stage, part, piece), drafts=drafts)
+            for piece, size in enumerate(sizes)
+        ]
+        return context.sample_parts(parts, done, samples)
 
     if early is None:
         return draw(samples, 0, 0)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from spectest.checks.base import Assist
     from spectest.engine import Session
     from spectest.runner.config import Planned, RunConfig
+    from spectest.runner.deadline import Deadline
 
 
 def run_case(
@@ -30,6 +31,7 @@ def run_case(
     cap: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     assist: Assist | None = None,
+    deadline: Deadline | None = None,
     stored: Stored = Stored(),  # noqa: B008 (a tuple)
 ) -> tuple[CaseResult | None, int]:
     """Run one case; None where it says nothing about this kind of selector.
@@ -52,6 +54,7 @@ def run_case(
         seconds=seconds,
         progress=progress,
         assist=assist,
+        ends=None if deadline is None else lambda: deadline.at,
         cap=cap,
         stored=stored.found,
         unreadable=stored.unreadable,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from spectest.checks.base import Assist
     from spectest.engine import Session
     from spectest.runner.config import Planned, RunConfig
+    from spectest.runner.deadline import Deadline
     from spectest.runner.sessions import Opener
 
 #: A selector lost (hung, or its process ended) this often in one check is not called again in that check, ...
@@ -45,11 +46,15 @@ class Judge:
         opener: of the selector.
         config: of the run, fitted to the selector's declaration.
         assist: hands an experiment to another worker, if one is idle.
+        deadline: of the run, where there is one.
     """
 
-    def __init__(self, opener: Opener, config: RunConfig, assist: Assist | None = None) -> None:
+    def __init__(
+        self, opener: Opener, config: RunConfig, assist: Assist | None = None, deadline: Deadline | None = None
+    ) -> None:
         self._opener = opener
         self._assist = assist
+        self._deadline = deadline
         self._config = config
         self._shared = Shared()
         self._lock = threading.Lock()
@@ -89,8 +94,9 @@ class Judge:
         self, planned: Planned, session: Session, seconds: float, progress: Callable[[int, int], None] | None
     ) -> CaseResult | None:
         applies = checks.get(planned.check).applies(planned.case, session.loaded.declaration)
-        if applies and (given_up := self._given_up(planned.check)):
-            return CaseResult(planned.check, planned.case, "inconclusive", given_up)
+        cut = self._deadline.cut if self._deadline is not None else ""
+        if applies and (why := cut or self._given_up(planned.check)):
+            return CaseResult(planned.check, planned.case, "inconclusive", why)
         result, largest = run_case(
             planned,
             self._config,
@@ -99,6 +105,7 @@ class Judge:
             seconds=seconds,
             progress=progress,
             assist=self._assist,
+            deadline=self._deadline,
             stored=self._stored if (planned.check, planned.case) == (Hunt.name, STORED) else counterexamples.Stored(),
         )
         with self._lock:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from spectest.checks.hunt import STORED
 from spectest.runner.config import configure, plan
 from spectest.runner.crew import Crew
+from spectest.runner.deadline import Deadline
 from spectest.runner.judge import Judge
 from spectest.runner.report import Report
 from spectest.runner.sessions import Opener, cores
@@ -69,7 +69,7 @@ class _State:
 
     judge: Judge
     crew: Crew
-    deadline: float
+    deadline: Deadline
     waiting: deque[Planned]
     results: dict[Planned, CaseResult | None] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -130,8 +130,8 @@ class Run:
             self._workers = 1
         self._config = self._config.fitted(loaded.declaration)
         crew = Crew(self._workers)
-        judge = Judge(self._opener, self._config, crew.ask)
-        deadline = time.monotonic() + self._config.seconds
+        deadline = Deadline(self._config)
+        judge = Judge(self._opener, self._config, crew.ask, deadline)
         state = _State(judge, crew, deadline, deque(self._in_order()))
         self._observer.planned(self._plan)
         try:
@@ -196,7 +196,7 @@ class Run:
     def _one(self, planned: Planned, state: _State, session: Session) -> None:
         with state.lock:
             ahead = planned.cost + sum(item.cost for item in state.waiting)
-        remaining = max(0.0, state.deadline - time.monotonic())
+        remaining = state.deadline.left()
         left = remaining * self._workers
         share = max(left * planned.cost / ahead if ahead else left, left * _LEAST_SHARE)
         result = state.judge.run(
@@ -207,8 +207,9 @@ class Run:
         )
         with state.lock:
             state.results[planned] = result
-            if self._first_failure and result is not None and result.verdict == "fail":
-                state.stopped = True
+            if result is not None and result.verdict == "fail":
+                state.stopped = state.stopped or self._first_failure
+                state.deadline.failed()
         self._observer.finished(planned, result)
 
     def _report(self, state: _State, loaded: Loaded, *, interrupted: bool) -> Report:
@@ -269,7 +270,8 @@ def verify(
         delta: deviation to find, in place of the tier's.
         seed: of everything random.
         device: torch device, in place of the declared one.
-        budget: seconds the run may take; what then lacks samples is inconclusive.
+        budget: seconds the run may take; what then lacks samples is inconclusive. The tier's where none is given,
+            and then a run ends 45 seconds after its first failure.
         timeout: seconds per call after a process's first.
         problem: a problem of your own, in place of the generated main ones.
         checks: names of the checks to run, all by default.

@@ -34,6 +34,20 @@ class Recording:
         return Tally.empty(1, 2)
 
 
+class Helping(LocalSession):
+    """A correct selector's session that says what it drew."""
+
+    def __init__(self) -> None:
+        """Nothing was drawn yet."""
+        super().__init__(controls.rrs_dense, {})
+        self.drawn: list[int] = []
+
+    def sample(self, experiment: Experiment, progress: Any = None) -> Tally:
+        """See `Session`."""
+        self.drawn.append(experiment.seed)
+        return super().sample(experiment, progress)
+
+
 def experiment() -> Experiment:
     return Experiment((PREPARED,), 10, 0)
 
@@ -104,22 +118,66 @@ def test_one_that_failed_to_start_helps_nobody() -> None:
     assert crew.ask(experiment()) is None
 
 
-def test_halves_are_the_same_sample_whoever_draws_them() -> None:
+@pytest.mark.parametrize("parts", [1, 2, 7])
+def test_parts_are_the_same_sample_whoever_draws_them(parts: int) -> None:
     """With help or without: a replay, which has none, sees what the run saw."""
-    halves = Experiment((PREPARED,), 500, 1), Experiment((PREPARED,), 400, 2)
-    alone = Context(LocalSession(controls.rrs_dense, {}), SETTINGS, 1e-8).sample_both(*halves, (0, 900))
-    crew = Crew(2)
-    helping(crew, LocalSession(controls.rrs_dense, {}))
-    told: list[tuple[int, int]] = []
-    context = Context(
-        LocalSession(controls.rrs_dense, {}),
-        SETTINGS,
-        1e-8,
-        assist=crew.ask,
-        progress=lambda samples, total: told.append((samples, total)),
-    )
-    together = context.sample_both(*halves, (0, 900))
-    assert together.samples == alone.samples == 900
+    asked = [Experiment((PREPARED,), 400 + 50 * part, part) for part in range(parts)]
+    total = sum(part.samples for part in asked)
+    alone = Context(LocalSession(controls.rrs_dense, {}), SETTINGS, 1e-8).sample_parts(asked, 0, total)
+    crew, helper = Crew(2), Helping()
+    helping(crew, helper)
+    context = Context(LocalSession(controls.rrs_dense, {}), SETTINGS, 1e-8, assist=crew.ask)
+    together = context.sample_parts(asked, 0, total)
+    assert bool(helper.drawn) == (parts > 1)
+    assert together.samples == alone.samples == total
     assert (together.counts == alone.counts).all()
     assert (together.accepted == alone.accepted).all()
+    crew.leave(None)
+
+
+def test_a_worker_that_becomes_idle_takes_what_is_left() -> None:
+    """The first parts are drawn alone: whoever is late need not wait for the next sample."""
+    crew, helper = Crew(2), Helping()
+    asked = [Experiment((PREPARED,), 100, part) for part in range(20)]
+    drawn: list[int] = []
+
+    def progress(samples: int, total: int) -> None:
+        drawn.append(samples)
+        assert total == 2000
+
+    class Slow(LocalSession):
+        def sample(self, experiment: Experiment, progress: Any = None) -> Tally:
+            if experiment.seed == 3:
+                helping(crew, helper)
+            time.sleep(0.01)
+            progress(experiment.samples)
+            return super().sample(experiment)
+
+    context = Context(Slow(controls.rrs_dense, {}), SETTINGS, 1e-8, assist=crew.ask, progress=progress)
+    assert context.sample_parts(asked, 0, 2000).samples == 2000
+    assert 19 in helper.drawn
+    assert drawn == sorted(drawn)
+    crew.leave(None)
+
+
+def test_parts_end_with_the_time_of_their_case() -> None:
+    asked = [Experiment((PREPARED,), 100, part) for part in range(20)]
+    context = Context(LocalSession(controls.rrs_dense, {}), SETTINGS, 1e-8, seconds=0.0)
+    assert 0 < context.sample_parts(asked, 0, 2000).samples <= 100
+
+
+def test_parts_end_when_the_end_of_the_run_comes_nearer() -> None:
+    asked = [Experiment((PREPARED,), 100, part) for part in range(20)]
+    ends = iter([time.monotonic() + 60] * 6 + [0.0] * 40)
+    context = Context(LocalSession(controls.rrs_dense, {}), SETTINGS, 1e-8, seconds=1000, ends=lambda: next(ends))
+    assert not context.late
+    assert 100 < context.sample_parts(asked, 0, 2000).samples < 1000
+
+
+def test_a_fault_of_the_helper_ends_the_sample() -> None:
+    crew = Crew(2)
+    helping(crew, Recording(SelectorRaised("there")))
+    context = Context(LocalSession(controls.rrs_dense, {}), SETTINGS, 1e-8, assist=crew.ask)
+    with pytest.raises(SelectorRaised, match="there"):
+        context.sample_parts([Experiment((PREPARED,), 100, part) for part in range(20)], 0, 2000)
     crew.leave(None)
