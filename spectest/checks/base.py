@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from spectest.engine import Experiment, Session
     from spectest.problem import Problem
 
-    Assist = Callable[[Experiment], "Future[Tally] | None"]
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -57,8 +55,13 @@ class Shared:
         self._lock = threading.Lock()
         self._found: dict[Hashable, Future[Tally]] = {}
 
-    def get(self, key: Hashable, draw: Callable[[], Tally]) -> Tally:
-        """Return the tally under `key`, drawing it if nobody has; a fault of the selector is shared as well."""
+    def get(
+        self, key: Hashable, draw: Callable[[], Tally], wait: Callable[[Future[Tally]], None] | None = None
+    ) -> Tally:
+        """Return the tally under `key`, drawing it if nobody has; a fault of the selector is shared as well.
+
+        `wait` may do something useful until another worker has drawn it.
+        """
         with self._lock:
             mine = key not in self._found
             future = self._found.setdefault(key, Future())
@@ -68,7 +71,21 @@ class Shared:
             except BaseException as error:
                 future.set_exception(error)
                 raise
+        elif wait is not None:
+            wait(future)
         return future.result()
+
+
+class Helpers(Protocol):
+    """The other workers of a run."""
+
+    def ask(self, experiment: Experiment) -> Future[Tally] | None:
+        """Hand an experiment to an idle one; None where there is none."""
+        ...
+
+    def help_until(self, done: Future[Tally], session: Session) -> None:
+        """Be an idle one, with `session`, until that is done."""
+        ...
 
 
 @dataclass
@@ -82,7 +99,7 @@ class Context:
         shared: tallies of main problems.
         seconds: how long its sampling may take, None for as long as it needs.
         progress: told (samples so far, samples planned).
-        assist: hands an experiment to another worker, if one is idle.
+        helpers: the other workers, where there are any.
         ends: returns when the whole run ends, as `time.monotonic` counts, which may come nearer.
         cap: rows per call that the run being replayed came to, None in a run.
         stored: counter-examples of earlier runs, and `unreadable`, a line on each of those that cannot be read.
@@ -94,7 +111,7 @@ class Context:
     shared: Shared = field(default_factory=Shared)
     seconds: float | None = None
     progress: Callable[[int, int], None] | None = None
-    assist: Assist | None = None
+    helpers: Helpers | None = None
     ends: Callable[[], float] | None = None
     cap: int | None = None
     stored: tuple[Counterexample, ...] = ()
@@ -124,6 +141,15 @@ class Context:
         """Return problems as the selector meets them, in its own precision."""
         return tuple(prepare(problem, self.declaration.dtype) for problem in problems)
 
+    def once(self, key: Hashable, draw: Callable[[], Tally]) -> Tally:
+        """Return the tally that all cases share under `key`; whoever comes first draws it, the next ones help."""
+
+        def wait(drawn: Future[Tally]) -> None:
+            if self.helpers is not None:
+                self.helpers.help_until(drawn, self.session)
+
+        return self.shared.get(key, draw, wait)
+
     def sample_parts(self, parts: Sequence[Experiment], done: int, total: int) -> Tally:
         """Run the parts of a sample of which `done` rows of `total` were drawn before; idle workers take some of them.
 
@@ -133,7 +159,7 @@ class Context:
         drawn: list[Tally] = []
         while waiting and not (drawn and self.late):
             mine = waiting.popleft()
-            if waiting and self.assist is not None and (asked := self.assist(self._timed(waiting[-1]))) is not None:
+            if waiting and self.helpers and (asked := self.helpers.ask(self._timed(waiting[-1]))) is not None:
                 helped.append(asked)
                 waiting.pop()
             drawn.append(self.sample(mine, (done + sum(tally.samples for tally in drawn), total)))

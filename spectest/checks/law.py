@@ -35,7 +35,7 @@ def main_tally(case: str, context: Context, stage: int) -> Tally:
         samples = law_samples(prepared.problem, context.settings, stage, context.declaration.tolerance)
         return sample_law(context, prepared, samples, ("main", case), stage)
 
-    tally = context.shared.get((case, stage), draw)
+    tally = context.once((case, stage), draw)
     context.largest = max(context.largest, tally.rows)
     return tally
 

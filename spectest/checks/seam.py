@@ -98,7 +98,7 @@ class Seam:
             samples = law_samples(prepared.problem, context.settings, stage, context.declaration.tolerance)
             return sample_law(context, prepared, samples, (self.name, case), stage, drafts="own")
 
-        tally = context.shared.get((self.name, case, stage), draw)
+        tally = context.once((self.name, case, stage), draw)
         context.largest = max(context.largest, tally.rows)
         return tally
 

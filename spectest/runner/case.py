@@ -15,7 +15,7 @@ from spectest.runner.counterexamples import Stored
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from spectest.checks.base import Assist
+    from spectest.checks.base import Helpers
     from spectest.engine import Session
     from spectest.runner.config import Planned, RunConfig
     from spectest.runner.deadline import Deadline
@@ -30,7 +30,7 @@ def run_case(
     seconds: float | None = None,
     cap: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-    assist: Assist | None = None,
+    helpers: Helpers | None = None,
     deadline: Deadline | None = None,
     stored: Stored = Stored(),  # noqa: B008 (a tuple)
 ) -> tuple[CaseResult | None, int]:
@@ -53,7 +53,7 @@ def run_case(
         shared or Shared(),
         seconds=seconds,
         progress=progress,
-        assist=assist,
+        helpers=helpers,
         ends=None if deadline is None else lambda: deadline.at,
         cap=cap,
         stored=stored.found,

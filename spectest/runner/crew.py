@@ -8,6 +8,8 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from spectest.engine import Experiment, Session, Tally
 
 
@@ -40,19 +42,32 @@ class Crew:
         """Help the others with `session` until nobody is at work any more; with None just leave."""
         with self._changed:
             self._at_work -= 1
-            self._idle += session is not None
             self._changed.notify_all()
-        while session is not None and (asked := self._next()) is not None:
+        if session is not None:
+            self._help(session, lambda: self._at_work <= 0)
+
+    def help_until(self, done: Future[Tally], session: Session) -> None:
+        """Help the others with `session` until `done` is, which one of them draws."""
+        done.add_done_callback(self._tell)
+        self._help(session, done.done)
+
+    def _tell(self, done: Future[Tally]) -> None:
+        del done
+        with self._changed:
+            self._changed.notify_all()
+
+    def _help(self, session: Session, over: Callable[[], bool]) -> None:
+        while (asked := self._next(over)) is not None:
             experiment, future = asked
             try:
                 future.set_result(session.sample(experiment))
             except BaseException as error:  # noqa: BLE001 (it is raised where the tally was asked for)
                 future.set_exception(error)
-            with self._changed:
-                self._idle += 1
 
-    def _next(self) -> tuple[Experiment, Future[Tally]] | None:
+    def _next(self, over: Callable[[], bool]) -> tuple[Experiment, Future[Tally]] | None:
+        """Return what an idle worker is asked for; None once its idleness is over."""
         with self._changed:
-            self._changed.wait_for(lambda: self._asked or self._at_work <= 0)
+            self._idle += 1
+            self._changed.wait_for(lambda: self._asked or over())
             self._idle -= 1
             return self._asked.popleft() if self._asked else None

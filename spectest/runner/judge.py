@@ -21,7 +21,7 @@ from spectest.runner.replay import Record, replay, save
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from spectest.checks.base import Assist
+    from spectest.checks.base import Helpers
     from spectest.engine import Session
     from spectest.runner.config import Planned, RunConfig
     from spectest.runner.deadline import Deadline
@@ -45,15 +45,15 @@ class Judge:
     Args:
         opener: of the selector.
         config: of the run, fitted to the selector's declaration.
-        assist: hands an experiment to another worker, if one is idle.
+        helpers: the other workers, where there are any.
         deadline: of the run, where there is one.
     """
 
     def __init__(
-        self, opener: Opener, config: RunConfig, assist: Assist | None = None, deadline: Deadline | None = None
+        self, opener: Opener, config: RunConfig, helpers: Helpers | None = None, deadline: Deadline | None = None
     ) -> None:
         self._opener = opener
-        self._assist = assist
+        self._helpers = helpers
         self._deadline = deadline
         self._config = config
         self._shared = Shared()
@@ -104,7 +104,7 @@ class Judge:
             shared=self._shared,
             seconds=seconds,
             progress=progress,
-            assist=self._assist,
+            helpers=self._helpers,
             deadline=self._deadline,
             stored=self._stored if (planned.check, planned.case) == (Hunt.name, STORED) else counterexamples.Stored(),
         )

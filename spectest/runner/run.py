@@ -131,7 +131,7 @@ class Run:
         self._config = self._config.fitted(loaded.declaration)
         crew = Crew(self._workers)
         deadline = Deadline(self._config)
-        judge = Judge(self._opener, self._config, crew.ask, deadline)
+        judge = Judge(self._opener, self._config, crew, deadline)
         state = _State(judge, crew, deadline, deque(self._in_order()))
         self._observer.planned(self._plan)
         try:

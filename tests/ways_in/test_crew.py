@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from spectest import Problem
-from spectest.checks.base import Context, Settings
+from spectest.checks.base import Context, Settings, Shared
 from spectest.engine import Experiment, LocalSession, SelectorRaised, Tally, prepare
 from spectest.runner.crew import Crew
 from spectest.zoo import controls
@@ -126,7 +126,7 @@ def test_parts_are_the_same_sample_whoever_draws_them(parts: int) -> None:
     alone = Context(LocalSession(controls.rrs_dense, {}), SETTINGS, 1e-8).sample_parts(asked, 0, total)
     crew, helper = Crew(2), Helping()
     helping(crew, helper)
-    context = Context(LocalSession(controls.rrs_dense, {}), SETTINGS, 1e-8, assist=crew.ask)
+    context = Context(LocalSession(controls.rrs_dense, {}), SETTINGS, 1e-8, helpers=crew)
     together = context.sample_parts(asked, 0, total)
     assert bool(helper.drawn) == (parts > 1)
     assert together.samples == alone.samples == total
@@ -153,11 +153,49 @@ def test_a_worker_that_becomes_idle_takes_what_is_left() -> None:
             progress(experiment.samples)
             return super().sample(experiment)
 
-    context = Context(Slow(controls.rrs_dense, {}), SETTINGS, 1e-8, assist=crew.ask, progress=progress)
+    context = Context(Slow(controls.rrs_dense, {}), SETTINGS, 1e-8, helpers=crew, progress=progress)
     assert context.sample_parts(asked, 0, 2000).samples == 2000
     assert 19 in helper.drawn
     assert drawn == sorted(drawn)
     crew.leave(None)
+
+
+def test_who_waits_for_a_shared_sample_helps_to_draw_it() -> None:
+    crew, helper, shared = Crew(2), Helping(), Shared()
+    asked = [Experiment((PREPARED,), 100, part) for part in range(20)]
+    waiting = Context(helper, SETTINGS, 1e-8, shared, helpers=crew)
+    drawing = Context(LocalSession(controls.rrs_dense, {}), SETTINGS, 1e-8, shared, helpers=crew)
+    found: list[Tally] = []
+
+    def never() -> Tally:
+        raise AssertionError
+
+    other = threading.Thread(target=lambda: found.append(waiting.once("it", never)), daemon=True)
+
+    def draw() -> Tally:
+        other.start()
+        time.sleep(0.05)
+        return drawing.sample_parts(asked, 0, 2000)
+
+    drawn = drawing.once("it", draw)
+    other.join(timeout=5)
+    assert found == [drawn]
+    assert drawn.samples == 2000
+    assert 19 in helper.drawn
+    assert crew.ask(experiment()) is None  # who has what it waited for is not idle any more
+
+
+def test_a_fault_reaches_who_waits_for_the_sample() -> None:
+    crew, shared = Crew(2), Shared()
+    context = Context(Helping(), SETTINGS, 1e-8, shared, helpers=crew)
+
+    def draw() -> Tally:
+        fault = SelectorRaised("there")
+        raise fault
+
+    for _ in range(2):
+        with pytest.raises(SelectorRaised, match="there"):
+            context.once("it", draw)
 
 
 def test_parts_end_with_the_time_of_their_case() -> None:
@@ -177,7 +215,7 @@ def test_parts_end_when_the_end_of_the_run_comes_nearer() -> None:
 def test_a_fault_of_the_helper_ends_the_sample() -> None:
     crew = Crew(2)
     helping(crew, Recording(SelectorRaised("there")))
-    context = Context(LocalSession(controls.rrs_dense, {}), SETTINGS, 1e-8, assist=crew.ask)
+    context = Context(LocalSession(controls.rrs_dense, {}), SETTINGS, 1e-8, helpers=crew)
     with pytest.raises(SelectorRaised, match="there"):
         context.sample_parts([Experiment((PREPARED,), 100, part) for part in range(20)], 0, 2000)
     crew.leave(None)
