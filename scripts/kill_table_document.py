@@ -28,7 +28,7 @@ LIBRARIES = ("spectest", "torch", "numpy", "scipy")
 #: Chance, over all rows of two tables, that intervals of the same rates lie apart.
 LEVEL = 1e-3
 #: A row: its selector first, one of its cells how many of how many.
-ROW = re.compile(r"^\| `(?P<name>\w+)` \|(?:.*?\|)?? (?P<seen>\d+)/(?P<runs>\d+) \|", re.MULTILINE)
+ROW = re.compile(r"^\| (?P<name>`\w+`|\w+) \|(?:.*?\|)?? (?P<seen>\d+)/(?P<runs>\d+) \|", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,13 @@ def document(
     return Document(text.rstrip() + "\n", tuple(surprises))
 
 
-def differences(committed: str, measured: str) -> list[str]:
-    """Return, a line each, the rows of two tables whose rates cannot be the same."""
+def differences(committed: str, measured: str, *, whole: bool = True) -> list[str]:
+    """Return, a line each, the rows of two tables whose rates cannot be the same; `whole`: and those not measured."""
     before, after = _rates(committed), _rates(measured)
     shared = [name for name in after if name in before]
     confidence = 1 - LEVEL / max(1, len(shared))
     lines = [f"{name}: not in the committed table" for name in after if name not in before]
+    lines += [f"{name}: not measured" for name in before if whole and name not in after]
     for name in shared:
         old, new = (binomial_interval(*rates[name], confidence=confidence) for rates in (before, after))
         if old.low > new.high or new.low > old.high:
@@ -96,7 +97,11 @@ def differences(committed: str, measured: str) -> list[str]:
 
 
 def _rates(text: str) -> dict[str, tuple[int, int]]:
-    return {row["name"]: (int(row["seen"]), int(row["runs"])) for row in ROW.finditer(text)}
+    found = {}
+    for row in ROW.finditer(text):
+        name = row["name"].strip("`")
+        found[name if name != row["name"] else f"{name} on exact tallies"] = int(row["seen"]), int(row["runs"])
+    return found
 
 
 def _by_name(found: Iterable[T]) -> dict[str, list[T]]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from spectest.checks.decision import grown
 from spectest.checks.judging import judge_groups
 from spectest.checks.problems import rows_problems
 from spectest.engine import Experiment
@@ -64,7 +65,7 @@ class Batch:
             del level
             experiment = Experiment(
                 prepared,
-                samples,
+                grown(samples, stage),
                 context.seed(self.name, case, stage),
                 pattern=pattern,
                 shuffle=not by_row,
@@ -86,7 +87,8 @@ class Batch:
             return rows * settings.calls
         # Few calls where calls are large, and where they are small no more than time allows.
         if rows <= _SMALL:
-            calls = max(settings.calls // rows, settings.calls // 4)
+            calls = max(settings.calls, settings.small // 6)
+            calls = max(calls // rows, calls // 4)
         else:
             calls = int(np.clip(settings.calls * 24 // rows, 4, settings.calls // 4))
         return rows * calls

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from spectest.checks.decision import decide
+from spectest.checks.decision import decide, grown
 from spectest.checks.judging import judge_groups
 from spectest.checks.pairs import pair_counts, pairs_detectable
 from spectest.checks.problems import build, rows_problems
@@ -65,7 +65,7 @@ class Consecutive:
         def draw(stage: int, level: float) -> Tally:
             del level
             seed = context.seed(self.name, "problems", stage)
-            return context.sample(Experiment(prepared, samples, seed, alternate=True, rows=_ROWS))
+            return context.sample(Experiment(prepared, grown(samples, stage), seed, alternate=True, rows=_ROWS))
 
         return judge_groups(context, (self.name, "problems"), prepared, draw)
 
@@ -78,7 +78,7 @@ class Consecutive:
 
         def draw(stage: int, level: float) -> Tally:
             del level
-            samples = context.settings.calls * _ROWS
+            samples = grown(context.settings.calls * _ROWS, stage)
             seed = context.seed(self.name, "draws", stage)
             return context.sample(Experiment((prepared,), samples, seed, keep=True, rows=_ROWS))
 

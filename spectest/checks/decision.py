@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 FIRST_STAGE: Final = 1e-3
 #: Samples from which tests are looked at while they are drawn, and how many looks there can be: each doubles them.
 _LOOKED_AT: Final = 2**16
+_LATER: Final = 4
 _LOOKS: Final = 24
 
 
@@ -155,6 +156,15 @@ def decide(
     worst = min(rejected or tests, key=p_values.__getitem__)
     samples = sum(tally.samples for tally in tallies)
     return Decision(rejected, worst, p_values[worst], final[worst], samples, tuple(tallies))
+
+
+def grown(samples: int, stage: int) -> int:
+    """Return the samples of a stage, of `samples` in the first one.
+
+    Later ones, which only suspicion leads to, draw four times as many: what the first one finds, they confirm, although
+    their level is far stricter. So the first alone decides what may be missed.
+    """
+    return samples * (_LATER if stage else 1)
 
 
 def tests_alpha(alpha: float, early: Early | None) -> float:

@@ -62,7 +62,7 @@ def judge_law(
     delta = law_delta(tests, decision, settings, tests_alpha(context.alpha, early), tolerance)
     found: tuple[Verdict, str] = "pass", f"{first.samples:,} samples follow the target; {delta:.3g} would show"
     if decision.rejected:
-        found = _failed(context, explain(tests, decision, _counts(decision, 0)))
+        found = failed(context, explain(tests, decision, _counts(decision, 0)))
     elif binding and delta > (promised := promised_delta(tests, settings, tolerance)):
         reached = f"only {first.samples:,} samples in the time given: a deviation of {delta:.3g} would show"
         found = "inconclusive", f"{reached}, one of {promised:.3g} might not"
@@ -72,9 +72,10 @@ def judge_law(
 def early_stop(context: Context, tests: LawTests) -> Early | None:
     """Return how a sample of one problem's law is read while it is drawn, the same for every case that reads it.
 
-    None with a tolerance: the evidence is against the exact law.
+    None with a tolerance, for the evidence is against the exact law; and where a deviation is no failure, for then
+    others want the whole sample.
     """
-    if context.declaration.tolerance:
+    if context.declaration.tolerance or not context.declaration.lossless:
         return None
 
     def found(tally: Tally) -> float:
@@ -158,7 +159,7 @@ def judge_groups(
     if decision.rejected:
         group = names.index(decision.worst)
         tests = LawTests(prepared[group].problem, {FULL: np.arange(first.counts.shape[1])}, ())
-        found = _failed(context, f"{decision.worst}: {explain(tests, decision, _counts(decision, group))}")
+        found = failed(context, f"{decision.worst}: {explain(tests, decision, _counts(decision, group))}")
     return decision.result(context, name, found, delta=delta)
 
 
@@ -197,7 +198,8 @@ def _counts(decision: Decision, group: int) -> NDArray[np.int64]:
     return counts
 
 
-def _failed(context: Context, detail: str) -> tuple[Verdict, str]:
+def failed(context: Context, detail: str) -> tuple[Verdict, str]:
+    """Return the verdict on a deviation, and what is said of it: a selector may be declared to have one."""
     if context.declaration.lossless:
         return "fail", detail
     return "pass", f"deviates by design (lossless=False): {detail}"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from spectest.checks.decision import grown
 from spectest.checks.judging import judge_groups
 from spectest.checks.problems import build
 from spectest.engine import Experiment
@@ -66,7 +67,7 @@ class Layouts:
             del level
             experiment = Experiment(
                 prepared,
-                _samples(case, context.settings),
+                grown(_samples(case, context.settings), stage),
                 context.seed(self.name, case, stage),
                 pattern=np.arange(rows) % count,
                 group="row" if by_row else "problem",

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from spectest.checks.decision import grown
 from spectest.checks.judging import judge_groups
 from spectest.checks.problems import build
 from spectest.engine import Call, Experiment, Prepared, Tally
+from spectest.engine.executor import MAX_ELEMENTS
 from spectest.problem import Problem, drafting_rule
 
 if TYPE_CHECKING:
@@ -40,29 +42,39 @@ _STEPS: Final = (
 )
 #: In `shapes`, (rows, V, drafts at most) of successive calls: a workspace of a larger one must not show in a smaller.
 _SHAPES: Final = ((40, 33, 8), (7, 33, 8), (40, 5, 8), (7, 5, 1), (2, 130, 8), (64, 5, 8), (1, 33, 1), (40, 33, 2))
-_OF_A_SHAPE: Final = 2  # problems that alternate over the rows
+#: In `wide` two sizes of the vocabulary where kernels and caches go other ways, and that of the main problems if it is
+#: larger; two calls in a row have one shape.
+_WIDE_SHAPES: Final = ((6, 5_003, 4), (6, 32_003, 4), (6, 32_003, 4))
+_WIDE_ROUNDS: Final = 200  # one round for so many of `Settings.calls`
+_OF_A_SHAPE: Final = (
+    2  # problems that alternate over the rows, the other way round in the next call, and in the next round
+)
 
 
 class Memory:
     """State between calls that differ in part, or in shape.
 
     `lookalikes`: successive calls have one shape, one address and much of their contents in common. `shapes`: the
-    number of rows, tokens and drafts changes with every call, larger ones between smaller ones.
+    number of rows, tokens and drafts changes with every call, larger ones between smaller ones. `wide`: the same with
+    few calls of thousands of tokens; in both the rows' problems change from call to call.
     """
 
     name = "memory"
+    wide = ("wide",)
     weight = 0.5
     summary = "a plan or a buffer of an earlier call that looks alike is never used again"
 
     def cases(self, settings: Settings) -> tuple[str, ...]:
         """See `Check`."""
         del settings
-        return ("lookalikes", "shapes")
+        return ("lookalikes", "shapes", "wide")
 
     def cost(self, case: str, settings: Settings) -> float:
         """See `Check`."""
-        rows = _ROWS if case == "lookalikes" else np.mean([rows for rows, _, _ in _SHAPES])
-        return float(rows * _calls(settings))
+        if case == "lookalikes":
+            return float(_ROWS * _calls(settings))
+        shapes, calls = _shapes(case, settings)
+        return float(sum(rows * max(1, size // 100) for rows, size, _ in shapes) * calls / len(shapes))
 
     def applies(self, case: str, declaration: Declaration) -> bool:
         """See `Check`."""
@@ -71,7 +83,7 @@ class Memory:
 
     def run(self, case: str, context: Context) -> CaseResult:
         """See `Check`."""
-        return self._lookalikes(context) if case == "lookalikes" else self._shapes(context)
+        return self._lookalikes(context) if case == "lookalikes" else self._shapes(case, context)
 
     def _lookalikes(self, context: Context) -> CaseResult:
         prepared = context.prepare(*_lookalikes(context))
@@ -81,37 +93,51 @@ class Memory:
         def draw(stage: int, level: float) -> Tally:
             del level
             return context.sample(
-                Experiment(prepared, samples, context.seed(self.name, "lookalikes", stage), pattern=pattern)
+                Experiment(
+                    prepared, grown(samples, stage), context.seed(self.name, "lookalikes", stage), pattern=pattern
+                )
             )
 
         return judge_groups(context, (self.name, "lookalikes"), prepared, draw)
 
-    def _shapes(self, context: Context) -> CaseResult:
-        shapes = [context.prepare(*_of_shape(shape, context)) for shape in _SHAPES]
-        widest = max(size for _, size, _ in _SHAPES)
+    def _shapes(self, case: str, context: Context) -> CaseResult:
+        sizes, calls = _shapes(case, context.settings)
+        shapes = [context.prepare(*_of_shape(shape, context)) for shape in sizes]
+        widest = max(size for _, size, _ in sizes)
         judged = [_widened(prepared, widest) for shape in shapes for prepared in shape]
 
         def draw(stage: int, level: float) -> Tally:
             del level
             tally = Tally.empty(len(judged), widest)
-            seeds = np.random.default_rng(context.seed(self.name, "shapes", stage))
-            for call in range(_calls(context.settings)):
-                index = call % len(_SHAPES)
-                if call >= len(_SHAPES) and context.late:
+            seeds = np.random.default_rng(context.seed(self.name, case, stage))
+            for call in range(grown(calls, stage)):
+                times, index = divmod(call, len(sizes))
+                if times and context.late:
                     break
-                problems, pattern = shapes[index], np.arange(_SHAPES[index][0]) % _OF_A_SHAPE
+                problems, pattern = shapes[index], (np.arange(sizes[index][0]) + times + index) % _OF_A_SHAPE
                 seed, draft_seed = map(int, seeds.integers(2**62, size=2))
                 outcome = context.session.call(Call(problems, pattern, seed, draft_seed))
                 accepted = (outcome.ids == outcome.tokens[:, None]).any(axis=1)
                 tally.add(index * _OF_A_SHAPE + pattern, outcome.tokens, accepted)
             return tally
 
-        return judge_groups(context, (self.name, "shapes"), judged, draw)
+        return judge_groups(context, (self.name, case), judged, draw)
 
 
 def _calls(settings: Settings) -> int:
     """Return how many calls there are, a whole number of rounds."""
     return max(2, settings.calls // 2 // len(_STEPS)) * len(_STEPS)
+
+
+def _shapes(case: str, settings: Settings) -> tuple[list[tuple[int, int, int]], int]:
+    """Return (rows, V, drafts at most) of the calls of a round of `shapes` or `wide`, and how many calls there are."""
+    if case == "shapes":
+        return list(_SHAPES), _calls(settings)
+    wide = list(_WIDE_SHAPES)
+    rows, size, drafts = wide[-1]
+    if (largest := max(settings.vocab)) > size:
+        wide.append((max(_OF_A_SHAPE, min(rows, MAX_ELEMENTS // (largest * drafts))), largest, drafts))
+    return wide, len(wide) * max(4, settings.calls // _WIDE_ROUNDS)
 
 
 def _lookalikes(context: Context) -> list[Problem]:

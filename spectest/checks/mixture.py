@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from spectest.checks.decision import decide, stage_levels
+from spectest.checks.decision import decide, grown, stage_levels
+from spectest.checks.judging import failed
 from spectest.checks.problems import build
 from spectest.engine import Experiment, Prepared
 from spectest.engine.executor import MAX_ELEMENTS
@@ -105,7 +106,7 @@ class Mixture:
         def draw(stage: int, level: float) -> Tally:
             del level
             samples, seed = len(kinds) * _calls(case, context.settings), context.seed(self.name, case, stage)
-            tally = context.sample(Experiment(problems, samples, seed, pattern=pattern, group="row"))
+            tally = context.sample(Experiment(problems, grown(samples, stage), seed, pattern=pattern, group="row"))
             back = (np.arange(size) + shifts[:, None]) % size
             tally.counts[:, :size] = np.take_along_axis(tally.counts, back, axis=1)
             return tally
@@ -129,7 +130,7 @@ class Mixture:
         )
         if decision.rejected:
             said = groups[decision.worst].explain(decision)
-            found = ("fail" if context.declaration.lossless else "pass"), f"{decision.worst}: {said}"
+            found = failed(context, f"{decision.worst}: {said}")
         return decision.result(context, (self.name, case), found, delta=delta)
 
 

@@ -30,6 +30,18 @@ def halves(left: Tokens, right: Tokens) -> tuple[Tokens, Tokens]:
     return left[:, :half], right[:, half:]
 
 
+def two_apart(left: Tokens, right: Tokens) -> tuple[Tokens, Tokens]:
+    """Pair the first two of every four rows of `left` with the other two of `right`."""
+    first, second = (tokens.reshape(tokens.shape[0], -1, 4) for tokens in (left, right))
+    return first[:, :, :2], second[:, :, 2:]
+
+
+def mirrored(left: Tokens, right: Tokens) -> tuple[Tokens, Tokens]:
+    """Pair the first row of `left` with the last one of `right`, and so on to the middle."""
+    half = left.shape[1] // 2
+    return left[:, :half], right[:, : half - 1 : -1]
+
+
 def successive(left: Tokens, right: Tokens) -> tuple[Tokens, Tokens]:
     """Pair every even call of `left` with the call after it of `right`, row by row."""
     pairs = left.shape[0] // 2

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from spectest import drafting
-from spectest.checks.decision import decide
+from spectest.checks.decision import decide, grown
 from spectest.checks.draft_problems import (
     SMALL_PROBLEMS,
     known_drafts,
@@ -177,7 +177,7 @@ class Proposal:
         def draw(stage: int, level: float) -> DraftTally:
             del level
             seed = context.seed(self.name, case, stage)
-            samples = _samples(rows, context.settings)
+            samples = grown(_samples(rows, context.settings), stage)
             tally = context.sample(Experiment(prepared, samples, seed, pattern=pattern, drafts="unverified"))
             ids = tally.drafts.reshape(-1, rows, tally.drafts.shape[1]).astype(np.int64)
             by_problem = [ids[:, pattern == group].reshape(-1, ids.shape[2]) for group in range(len(prepared))]
@@ -194,7 +194,7 @@ class Proposal:
 
         def draw(stage: int, level: float) -> Tally:
             del level
-            samples, seed = context.settings.calls * _ROWS, context.seed(self.name, "rows", stage)
+            samples, seed = grown(context.settings.calls * _ROWS, stage), context.seed(self.name, "rows", stage)
             return context.sample(Experiment((prepared,), samples, seed, drafts="unverified", rows=_ROWS))
 
         def tester(name: str) -> Callable[[Tally, float], StageTest]:

@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from spectest.checks.decision import decide
-from spectest.checks.pairs import pair_counts, pairs_detectable
+from spectest.checks.decision import decide, grown
+from spectest.checks.pairs import Pairing, halves, mirrored, neighbours, pairs_detectable, two_apart
 from spectest.checks.problems import build
 from spectest.engine import Experiment
-from spectest.stats import dispersion_test, independence_test
+from spectest.stats import dispersion_test
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from numpy.typing import NDArray
 
     from spectest.checks.base import Context, Settings
     from spectest.checks.decision import StageTest
@@ -27,28 +25,10 @@ _OVERLAPPING: Final = ((0.3, 0.25, 0.25, 0.2), (0.1, 0.5, 0.1, 0.3))
 _RESIDUAL: Final = ((0.3, 0.3, 0.2, 0.2), (0.0, 0.0, 0.6, 0.4))
 #: case -> (laws, rows of a call, a call of this case for so many of `Settings.calls`)
 _CASES: Final = {"overlapping": (_OVERLAPPING, 64, 1), "residual": (_RESIDUAL, 64, 1), "wide": (_RESIDUAL, 4096, 32)}
-
-
-def _neighbours(outputs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    return outputs[:, 0::2], outputs[:, 1::2]
-
-
-def _two_apart(outputs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    blocks = outputs.reshape(outputs.shape[0], -1, 4)
-    return blocks[:, :, :2], blocks[:, :, 2:]
-
-
-def _halves(outputs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    half = outputs.shape[1] // 2
-    return outputs[:, :half], outputs[:, half:]
-
-
-def _mirrored(outputs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    half = outputs.shape[1] // 2
-    return outputs[:, :half], outputs[:, : half - 1 : -1]
-
-
-_PAIRINGS: Final = {"neighbours": _neighbours, "two apart": _two_apart, "halves": _halves, "mirrored": _mirrored}
+_PAIRINGS: Final = {
+    how: Pairing("output", "output", of)
+    for how, of in {"neighbours": neighbours, "two apart": two_apart, "halves": halves, "mirrored": mirrored}.items()
+}
 
 
 class Rows:
@@ -91,11 +71,12 @@ class Rows:
         def draw(stage: int, level: float) -> Tally:
             del level
             samples, seed = self._samples(case, context.settings), context.seed(self.name, case, stage)
+            samples = grown(samples, stage)
             return context.sample(Experiment((prepared,), samples, seed, keep=True, rows=rows))
 
         def tester(name: str) -> Callable[[Tally, float], StageTest]:
             def test(tally: Tally, level: float) -> StageTest:
-                return independence_test(pair_counts(*_PAIRINGS[name](tally.outputs), law.size), alpha=level)
+                return _PAIRINGS[name].test({"output": tally.outputs}, law.size, level)
 
             return test
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from spectest.checks.acceptance import judge_acceptance
-from spectest.checks.decision import decide
+from spectest.checks.decision import decide, grown
 from spectest.checks.judging import judge_law, sample_law
 from spectest.checks.law import main_cost, main_prepared
 from spectest.checks.laws import law_samples
-from spectest.checks.pairs import Pairing, neighbours, pairs_detectable, successive
+from spectest.checks.pairs import Pairing, halves, mirrored, neighbours, pairs_detectable, successive, two_apart
 from spectest.checks.problems import build, edge_problem, main_names
 from spectest.engine import Experiment
 
@@ -33,13 +33,19 @@ _ROWS: Final = 64
 #: Target and draft of `rows`: two tokens come out of the residual alone, and two drafts are often rejected.
 _LAWS: Final = ((0.25, 0.2, 0.25, 0.15, 0.15), (0.0, 0.0, 0.5, 0.2, 0.3))
 
+#: Which of a row's tokens are held against which of another's, at each of the distances.
+_STREAMS: Final = (("output", "output"), ("output", "first"), ("first", "output"), ("last", "output"))
+_DISTANCES: Final = {
+    "neighbours": neighbours,
+    "two apart": two_apart,
+    "half a batch apart": halves,
+    "mirrored": mirrored,
+    "one call and the next": successive,
+}
 _PAIRINGS: Final = {
-    "outputs of neighbours": Pairing("output", "output", neighbours),
-    "a row's output and the next row's first draft": Pairing("output", "first", neighbours),
-    "a row's last draft and the next row's output": Pairing("last", "output", neighbours),
-    "outputs of one call and the next": Pairing("output", "output", successive),
-    "a call's outputs and the next call's first drafts": Pairing("output", "first", successive),
-    "a call's last drafts and the next call's outputs": Pairing("last", "output", successive),
+    f"{left} and {right}, {where}": Pairing(left, right, of)
+    for where, of in _DISTANCES.items()
+    for left, right in _STREAMS
 }
 
 
@@ -120,7 +126,7 @@ class Seam:
 
         def draw(stage: int, level: float) -> Tally:
             del level
-            samples, seed = context.settings.calls * _ROWS, context.seed(self.name, "rows", stage)
+            samples, seed = grown(context.settings.calls * _ROWS, stage), context.seed(self.name, "rows", stage)
             return context.sample(Experiment((prepared,), samples, seed, keep=True, drafts="own", rows=_ROWS))
 
         def tester(name: str) -> Callable[[Tally, float], StageTest]:

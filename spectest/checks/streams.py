@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from spectest import drafting
-from spectest.checks.decision import decide
+from spectest.checks.decision import decide, grown
 from spectest.checks.pairs import pairs_detectable
 from spectest.checks.problems import build
 from spectest.engine import Experiment
+from spectest.engine.executor import MAX_ELEMENTS
 from spectest.stats import association_test, binomial_interval, binomial_test, suspicious_lags, suspicious_pairs
 
 if TYPE_CHECKING:
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
 
 #: rows of a call -> calls, as a multiple of `Settings.calls`. Several streams of 32, 128, 256 or 1024 rows fit in 4096.
 _CASES: Final = {1: 1.0, 3: 1 / 2, 64: 1 / 2, 1000: 1 / 32, 4096: 1 / 64}
+#: In `wide` fewer rows and calls, of so many tokens, or of as many as the main problems have if those are more.
+_WIDE: Final = "wide"
+_WIDE_ROWS: Final = 16
+_WIDE_CALLS: Final = 1 / 25
+_WIDE_VOCAB: Final = 32_003
 _FEWEST_CALLS: Final = 8
 _UNDRAFTED: Final = 12  # tokens that only come from the final draw
 _CANDIDATES: Final = 64
@@ -53,21 +59,24 @@ class Streams:
 
     With equal drafts, rows that share noise give equal answers, not slightly dependent ones. The first half of the
     calls names suspects (lags up to four calls, pairs of rows), the second half tests them: thousands are looked at
-    for the price of a few. And no two calls may agree on more rows than chance has them agree.
+    for the price of a few. And no two calls may agree on more rows than chance has them agree. `wide`: the same at
+    tens of thousands of tokens, where kernels draw in other ways.
     """
 
     name = "streams"
+    wide = (_WIDE,)
     weight = 0.5
     summary = "no two rows share noise, in a call or across calls, whatever the distance between them"
 
     def cases(self, settings: Settings) -> tuple[str, ...]:
         """See `Check`."""
         del settings
-        return tuple(f"B{rows}" for rows in _CASES)
+        return (*(f"B{rows}" for rows in _CASES), _WIDE)
 
     def cost(self, case: str, settings: Settings) -> float:
         """See `Check`."""
-        return float(_samples(int(case[1:]), settings))
+        rows, size = _shape(case, settings)
+        return float(rows * _calls(case, settings) * max(1, size // 100))
 
     def applies(self, case: str, declaration: Declaration) -> bool:
         """See `Check`; rows of an unbatched selector are successive calls."""
@@ -75,13 +84,14 @@ class Streams:
 
     def run(self, case: str, context: Context) -> CaseResult:
         """See `Check`."""
-        rows = int(case[1:])
-        prepared, ids = _same_everywhere(context)
+        rows, size = _shape(case, context.settings)
+        rows = max(2, min(rows, MAX_ELEMENTS // (size * context.declaration.n_drafts))) if case == _WIDE else rows
+        prepared, ids = _same_everywhere(context, size)
 
         def draw(stage: int, level: float) -> Tally:
             del level
-            samples, seed = _samples(rows, context.settings), context.seed(self.name, case, stage)
-            return context.sample(Experiment((prepared,), samples, seed, keep=True, rows=rows, ids=ids))
+            samples, seed = rows * _calls(case, context.settings), context.seed(self.name, case, stage)
+            return context.sample(Experiment((prepared,), grown(samples, stage), seed, keep=True, rows=rows, ids=ids))
 
         def halves(tally: Tally) -> tuple[Events, Events]:
             events = _events(tally.outputs, ids)
@@ -93,6 +103,7 @@ class Streams:
         }
         if rows > 1:
             tests["pairs of rows"] = lambda tally, level: _pairs(*halves(tally), level)
+        if rows > 1 and case != _WIDE:  # there no token comes out often
             tests["repeated calls"] = lambda tally, level: _repeats(tally.outputs, level)
         decision = decide(context.alpha, tests, draw)
         samples = decision.tallies[0].samples
@@ -107,19 +118,28 @@ class Streams:
         return decision.result(context, (self.name, case), found, delta=delta)
 
 
-def _samples(rows: int, settings: Settings) -> int:
-    return rows * max(_FEWEST_CALLS, round(settings.calls * _CASES[rows]))
+def _shape(case: str, settings: Settings) -> tuple[int, int]:
+    """Return the rows of a call, and the tokens; 0 for a few."""
+    return (_WIDE_ROWS, max(_WIDE_VOCAB, *settings.vocab)) if case == _WIDE else (int(case[1:]), 0)
 
 
-def _same_everywhere(context: Context) -> tuple[Prepared, NDArray[np.int64]]:
+def _calls(case: str, settings: Settings) -> int:
+    part = _WIDE_CALLS if case == _WIDE else _CASES[int(case[1:])]
+    return max(_FEWEST_CALLS, round(settings.calls * part))
+
+
+def _same_everywhere(context: Context, size: int) -> tuple[Prepared, NDArray[np.int64]]:
     """Return a problem and one row of drafts (n,) that leave the accept test and the final draw undecided.
+
+    It has `size` tokens, if those are more than are needed.
 
     Half of the target has no draft. Of some rows of drafts the one whose tokens q has most often is used, and p least.
     """
     generator = np.random.default_rng(context.seed(Streams.name, "problem"))
     drafted = context.declaration.n_drafts + 1
-    draft = np.append(0.5 ** np.arange(drafted), np.zeros(_UNDRAFTED))
-    target = np.append(np.full(drafted, 0.5 / drafted), np.full(_UNDRAFTED, 0.5 / _UNDRAFTED))
+    others = max(_UNDRAFTED, size - drafted)
+    draft = np.append(0.5 ** np.arange(drafted), np.zeros(others))
+    target = np.append(np.full(drafted, 0.5 / drafted), np.full(others, 0.5 / others))
     (prepared,) = context.prepare(
         build(target, draft / draft.sum(), context.declaration, generator, "same-drafts-everywhere")
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from spectest.checks.decision import decide, stage_levels
+from spectest.checks.judging import failed
 from spectest.checks.problems import build
 from spectest.engine import Experiment
 from spectest.stats import binomial_detectable, chi_squared_test
@@ -112,7 +113,7 @@ class Tail:
         if decision.rejected:
             counts = np.sum([tally.counts[0] for tally in decision.tallies], axis=0)
             said = f"{decision.worst}: {parts[decision.worst].said(counts)} (p-value {decision.p_value:.2g})"
-            found = ("fail" if context.declaration.lossless else "pass"), said
+            found = failed(context, said)
         return decision.result(context, (self.name, case), found, delta=delta)
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Write = Callable[[Report, float], None]  # a report, and the seconds its run took, to a file
 
 #: Options of the command itself; all others go to the run by their own names.
-_OWN: Final = ("address", "list_checks", "json", "html", "quiet", "verbose")
+_OWN: Final = ("address", "exit_first", "list_checks", "json", "html", "quiet", "verbose")
 _PIPED_WIDTH: Final = 140  # columns of the tables where no terminal says how many there are
 
 _RUN: Final = "The run"
@@ -34,8 +34,8 @@ _CALL: Final = "How the selector is called, in place of what it declares"
 _OUTPUT: Final = "Output"
 
 
-def _run(text: str) -> Any:  # noqa: ANN401 (what typer takes in an annotation)
-    return typer.Option(help=text, rich_help_panel=_RUN)
+def _run(text: str, *names: str) -> Any:  # noqa: ANN401 (what typer takes in an annotation)
+    return typer.Option(*names, help=text, rich_help_panel=_RUN)
 
 
 def _call(text: str, *names: str) -> Any:  # noqa: ANN401 (what typer takes in an annotation)
@@ -62,6 +62,9 @@ def verify(
     timeout: Annotated[float | None, _run("seconds per call after the first; 10 by default")] = None,
     checks: Annotated[str | None, _run("a,b: only these checks")] = None,
     waivers: Annotated[Path | None, _run("FILE.toml: failures that are known")] = None,
+    exit_first: Annotated[
+        bool, _run("End with the first failure, the cheapest cases first.", "--exitfirst", "-x")
+    ] = False,
     list_checks: Annotated[bool, _run("List the checks and exit.")] = False,
     kind: Annotated[str | None, _call("selector, chain or tree")] = None,
     drafting: Annotated[str | None, _call("drafting law")] = None,
@@ -95,7 +98,8 @@ def verify(
 
     config = from_text({name: value for name, value in context.params.items() if name not in _OWN})
     with ExitStack() as reserved:
-        return _verified(address, config, _files(reserved, json, html), quiet=quiet, verbose=verbose)
+        writes = _files(reserved, json, html)
+        return _verified(address, config, writes, exit_first=exit_first, quiet=quiet, verbose=verbose)
 
 
 def _files(reserved: ExitStack, json: Path | None, html: Path | None) -> list[Write]:
@@ -114,13 +118,15 @@ def _files(reserved: ExitStack, json: Path | None, html: Path | None) -> list[Wr
     return writes
 
 
-def _verified(address: str, config: RunConfig, writes: Sequence[Write], *, quiet: bool, verbose: bool) -> int:
+def _verified(
+    address: str, config: RunConfig, writes: Sequence[Write], *, exit_first: bool, quiet: bool, verbose: bool
+) -> int:
     from rich.console import Console  # noqa: PLC0415 (`spectest --version` needs no rich)
 
     from spectest.report import print_report  # noqa: PLC0415 (as above)
 
     started = time.monotonic()
-    report = _report(address, config, quiet=quiet)
+    report = _report(address, config, exit_first=exit_first, quiet=quiet)
     seconds = time.monotonic() - started
     try:
         lost = _written(writes, report, seconds)
@@ -145,7 +151,7 @@ def _written(writes: Sequence[Write], report: Report, seconds: float) -> list[st
     return lost
 
 
-def _report(address: str, config: RunConfig, *, quiet: bool) -> Report:
+def _report(address: str, config: RunConfig, *, exit_first: bool, quiet: bool) -> Report:
     """Run it. Ctrl-C before the first case leaves an empty report: inconclusive."""
     from rich.console import Console  # noqa: PLC0415 (`spectest --version` needs no rich)
 
@@ -153,7 +159,7 @@ def _report(address: str, config: RunConfig, *, quiet: bool) -> Report:
 
     try:
         with _progress(Console(stderr=True), quiet=quiet) as observer:
-            return Run(address, config, observer).execute()
+            return Run(address, config, observer, first_failure=exit_first).execute()
     except KeyboardInterrupt:
         return Report(address, config.alpha, (), {"tier": config.tier, "seed": config.seed}, interrupted=True)
 

@@ -29,11 +29,13 @@ MAX_ELEMENTS: Final = 4_000_000
 #: On a CPU, chunks that stay in cache are several times faster than the largest allowed.
 CPU_ELEMENTS: Final = 1_200_000
 FEW_ROWS: Final = 16
-MAX_ROWS: Final = 65_536
+MAX_ROWS: Final = 140_000  # more than 65,535 and 131,072: a grid of a GPU may end at either
 #: A call is kept this short (seconds), so that progress, budget and timeout can act between calls.
 LONGEST_CALL: Final = 1.0
-#: Every free-running experiment opens with these calls: one row, then two small odd ones, the last of which is timed.
-OPENING: Final = (1, 63, 67)
+#: Every free-running experiment opens with these calls: one row, two small odd ones, a larger one. The last two are
+#: timed, and the larger one is left out where it would take too long.
+OPENING: Final = (1, 63, 67, 1031)
+FIRST_TIMED: Final = 2
 PROGRESS_EVERY: Final = 0.2
 #: Who may have written to an input, by where the drafts come from.
 _WRITERS: Final = {"law": "it", "own": "it, or its `propose`,", "unverified": "its `propose`"}
@@ -148,7 +150,7 @@ class Executor:
         target, draft = self._buffers(first, most, views=views)
         stacked = self._stacked(experiment.problems) if experiment.alternate else None
         done, call = 0, 0
-        opening = [rows for rows in OPENING if rows <= most] if experiment.rows is None else []
+        opening = [] if experiment.rows is not None else self._opening(most, experiment.cap)
         tally.rows = most
         while done < experiment.samples and (not done or time.perf_counter() <= until):
             rows = opening[call] if call < len(opening) else most
@@ -159,10 +161,11 @@ class Executor:
                 self._backend.overwrite(draft, stacked[1][problem])
             began = time.perf_counter()
             yield target[:rows], draft[:rows], np.full(rows, problem), problem
-            if call == len(opening) - 1:
-                seconds_per_row = (time.perf_counter() - began) / rows
-                most = min(most, experiment.cap or _quick_enough(most, seconds_per_row))
-                tally.rows = most
+            if min(FIRST_TIMED, len(opening) - 1) <= call < len(opening):
+                quick = experiment.cap or _quick_enough(most, (time.perf_counter() - began) / rows)
+                opening = [size for size in opening if size <= quick]
+                if call >= len(opening) - 1:
+                    tally.rows = most = min(most, quick)
             if stacked is not None:
                 same = np.full(rows, problem)
                 expected = self._backend.take(stacked[0], same), self._backend.take(stacked[1], same)
@@ -170,6 +173,11 @@ class Executor:
             done, call = done + rows, call + 1
         if stacked is None:
             self._unchanged((target, draft), self._buffers(first, int(target.shape[0]), views=True), experiment)
+
+    def _opening(self, most: int, cap: int | None) -> list[int]:
+        """Return the rows of the first calls; a `cap` tells whether the larger one was left out."""
+        small, larger = OPENING[: FIRST_TIMED + 1], OPENING[FIRST_TIMED + 1 :]
+        return [rows for rows in small if rows <= most] + [rows for rows in larger if rows <= min(most, cap or most)]
 
     def _rows_at_once(self, elements: int) -> int:
         """Return how many rows of n·V `elements` make a good call; a few beat single ones even outside the cache."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from spectest.checks.base import Context, Settings
+from spectest.checks.base import Context
 from spectest.checks.judging import judge_law, sample_law
 from spectest.checks.laws import law_samples
 from spectest.engine import LocalSession
 from spectest.engine.address import resolve
 from spectest.errors import UsageError
 from spectest.problem import Problem
+from spectest.runner.config import RunConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +33,8 @@ def assert_lossless(
 
     A correct selector fails with probability at most `alpha` per call; a total variation of `delta` (of the partition,
     where V is above 64) passes with probability at most `beta`. The same arguments give the same verdict, so Hypothesis
-    shrinks and replays without flakes. The selector runs in this process.
+    shrinks and replays without flakes. The selector runs in this process, on drafts of the drafting law: its own
+    `propose`, if it declares one, is for `verify`.
 
     Args:
         selector: a callable or an address.
@@ -52,19 +54,20 @@ def assert_lossless(
     if not isinstance(problem, Problem):
         msg = f"`problem` must be a spectest.Problem, got {type(problem).__name__}"
         raise UsageError(msg)
-    for name, value in {"alpha": alpha, "delta": delta, "beta": beta}.items():
-        if not 0 < value < 1:
-            msg = f"`{name}` must lie between 0 and 1, got {value!r}"
-            raise UsageError(msg)
+    config = RunConfig(alpha=alpha, delta=delta, beta=beta, seed=seed, problem=problem)
     function = resolve(selector) if isinstance(selector, str) else selector
     session = LocalSession(function, {"drafting": problem.drafting, "n_drafts": problem.n_drafts, **declared})
-    settings = Settings(alpha=alpha, delta=delta, beta=beta, seed=seed, vocab=(), small=0, calls=0, problem=problem)
+    declaration = session.loaded.declaration
+    settings = config.fitted(declaration).settings
+    if not declaration.lossless:
+        msg = f"{session.loaded.name} is declared lossless=False: there is nothing to assert"
+        raise UsageError(msg)
     context = Context(session, settings, alpha)
     (prepared,) = context.prepare(problem)
 
     def draw(stage: int, level: float) -> Tally:
         del level
-        samples = law_samples(prepared.problem, settings, stage, session.loaded.declaration.tolerance)
+        samples = law_samples(prepared.problem, settings, stage, declaration.tolerance)
         return sample_law(context, prepared, samples, ("assert_lossless",), stage)
 
     result = judge_law(context, ("assert_lossless", problem.name), prepared, draw)
