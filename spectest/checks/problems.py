@@ -168,6 +168,9 @@ _EDGES: Final[dict[str, Callable[[], tuple[Law, Law]]]] = {
     # Of the token that is drafted now and then hardly anything is left: it shows what the residual subtracts.
     "peaked-draft": lambda: (_pad((0.3, 0.05, 0.4, 0.25)), _pad((0.95, 0.04, 0.005, 0.005))),
     "peaked-target": lambda: (_pad((0.97, 0.01, 0.01, 0.01)), _pad((0.1, 0.3, 0.2, 0.4))),
+    # What is taken for one-hot by a threshold has a law of its own all the same.
+    "nearly-one-hot-target": lambda: (_pad((0.994, 0.003, 0.002, 0.001)), _pad((0.1, 0.3, 0.2, 0.4))),
+    "nearly-one-hot-draft": lambda: (_pad((0.1, 0.3, 0.35, 0.25)), _pad((0.991, 0.004, 0.003, 0.002))),
     "late-rounds": lambda: (_pad((0.1, 0.32, 0.25, 0.33)), _pad((0.55, 0.02, 0.22, 0.21))),
     "rare-tokens": lambda: (np.append(np.full(6, 0.165), np.full(24, 0.01 / 24)), np.full(30, 1 / 30)),
     "nearly-equal": lambda: (_pad((0.25, 0.25, 0.25, 0.25)), _pad((0.2501, 0.2499, 0.2502, 0.2498))),

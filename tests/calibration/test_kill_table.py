@@ -61,6 +61,13 @@ def test_tables_are_compared_within_their_intervals() -> None:
     ]
     missing = "\n".join(line for line in committed.splitlines() if BUG not in line)
     assert differences(missing, committed) == [f"{BUG}: not in the committed table"]
+    assert differences(committed, missing) == [f"{BUG}: not measured"]
+    assert differences(committed, missing, whole=False) == []
+    alarmed = committed.replace(f"| {CONTROL} | 0/1 |", f"| {CONTROL} | 900/1000 |")
+    quiet = committed.replace(f"| {CONTROL} | 0/1 |", f"| {CONTROL} | 0/1000 |")
+    assert differences(quiet, alarmed) == [
+        f"{CONTROL} on exact tallies: 900 of 1000 against 0 of 1000 in the committed table"
+    ]
 
 
 def test_a_store_keeps_what_was_finished(tmp_path: Path) -> None:

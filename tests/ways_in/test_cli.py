@@ -178,6 +178,13 @@ def test_failing_and_replaying(here: Path, capsys: pytest.CaptureFixture[str]) -
     assert "fixed" in capsys.readouterr().out
 
 
+def test_exitfirst_ends_with_the_first_failure(here: Path) -> None:
+    assert main(["verify", "mine.py:first", "-x", "--quiet", "--json", "report.json"]) == 1
+    cases = [case for check in read_report(here / "report.json")["checks"] for case in check["cases"]]
+    assert 1 <= sum(case["verdict"] == "fail" for case in cases) <= 2  # two workers
+    assert len(cases) < 20
+
+
 def test_inconclusive() -> None:
     assert main(["verify", "mine.py:slow", "--checks", "law", "--vocab", "64", "--budget", "1", "--quiet"]) == 3
 
