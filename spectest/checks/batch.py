@@ -87,7 +87,7 @@ class Batch:
             return rows * settings.calls
         # Few calls where calls are large, and where they are small no more than time allows.
         if rows <= _SMALL:
-            calls = max(settings.calls, settings.small // 6)
+            calls = max(settings.calls, settings.small // 12)
             calls = max(calls // rows, calls // 4)
         else:
             calls = int(np.clip(settings.calls * 24 // rows, 4, settings.calls // 4))

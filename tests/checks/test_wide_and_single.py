@@ -68,12 +68,12 @@ class StaleWhenWide:
 
 @pytest.mark.parametrize("case", ["B1", "B2"])
 def test_a_single_row_is_tested_by_itself(case: str) -> None:
-    settings = replace(SMALL, small=60_000)
+    settings = replace(SMALL, small=100_000)
     assert verdict("batch", case, lenient_alone, settings).startswith("fail" if case == "B1" else "pass")
 
 
 def test_rows_that_share_noise_only_at_a_wide_vocabulary() -> None:
-    settings = replace(SMALL, calls=800)
+    settings = replace(SMALL, calls=2_000)
     assert "rows 1 apart" in verdict("streams", "wide", neighbours_share_when_wide, settings)
     assert verdict("streams", "B64", neighbours_share_when_wide, settings).startswith("pass")
     assert verdict("streams", "wide", controls.rrs_dense, settings).startswith("pass")

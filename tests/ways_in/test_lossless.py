@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
 
 import spectest
 from spectest.errors import SpectestError, UsageError
 from spectest.zoo import controls
+
+if TYPE_CHECKING:
+    import torch
 
 PROBLEM = spectest.Problem([0.5, 0.3, 0.2], [0.2, 0.3, 0.5], 2)
 
@@ -22,7 +24,7 @@ def first_draft(p: torch.Tensor, q: torch.Tensor, x: torch.Tensor, generator: to
 def test_a_correct_selector_passes_and_a_wrong_one_says_what_is_wrong() -> None:
     spectest.assert_lossless(controls.rrs_dense, PROBLEM)
     spectest.assert_lossless("spectest.zoo.controls:rrs_dense", PROBLEM, seed=3)
-    with pytest.raises(AssertionError, match="first_draft is not lossless on .*\n.*total variation"):
+    with pytest.raises(AssertionError, match=r"first_draft is not lossless on .*\n.*total variation"):
         spectest.assert_lossless(first_draft, PROBLEM)
 
 
