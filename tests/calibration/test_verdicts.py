@@ -23,13 +23,10 @@ pytestmark = pytest.mark.long
 SEED = int(os.environ.get("ZOO_SEED") or secrets.randbits(32))
 TIMEOUT = 5.0  # seconds per call, six times that for the first of a process
 
-#: Run by default: one of each way to be called. The others are slow (one position a call, drafts that take time), or
-#: differ from these by a few lines.
+#: Run by default: a whole run takes half a minute. The others run with those marked slow, and in the kill table.
 BY_DEFAULT = {
-    "rrs_float32",
     "rrs_numpy",
     "rrs_uniforms",
-    "top_k_children",
 }
 #: name -> the check that is there to see it.
 SEEN_BY: dict[str, str] = {
