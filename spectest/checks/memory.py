@@ -46,9 +46,8 @@ _SHAPES: Final = ((40, 33, 8), (7, 33, 8), (40, 5, 8), (7, 5, 1), (2, 130, 8), (
 #: larger; two calls in a row have one shape.
 _WIDE_SHAPES: Final = ((6, 5_003, 4), (6, 32_003, 4), (6, 32_003, 4))
 _WIDE_ROUNDS: Final = 200  # one round for so many of `Settings.calls`
-_OF_A_SHAPE: Final = (
-    2  # problems that alternate over the rows, the other way round in the next call, and in the next round
-)
+#: Problems that alternate over the rows, the other way round in the next call, and in the next round.
+_OF_A_SHAPE: Final = 2
 
 
 class Memory:
@@ -136,7 +135,8 @@ def _shapes(case: str, settings: Settings) -> tuple[list[tuple[int, int, int]], 
     wide = list(_WIDE_SHAPES)
     rows, size, drafts = wide[-1]
     if (largest := max(settings.vocab)) > size:
-        wide.append((max(_OF_A_SHAPE, min(rows, MAX_ELEMENTS // (largest * drafts))), largest, drafts))
+        rows = max(_OF_A_SHAPE, min(rows, MAX_ELEMENTS // (largest * drafts)))
+        wide += [(rows, largest, drafts)] * 2
     return wide, len(wide) * max(4, settings.calls // _WIDE_ROUNDS)
 
 
