@@ -11,12 +11,12 @@ from scipy import stats
 
 from spectest import Problem
 from spectest.checks.base import Context, Settings, Shared
-from spectest.checks.decision import FIRST_STAGE, decide
+from spectest.checks.decision import FIRST_STAGE, decide, grown, stage_levels
 from spectest.checks.judging import early_stop
 from spectest.checks.law import Law
 from spectest.checks.laws import law_samples, law_tests
 from spectest.engine import SelectorRaised, Tally
-from spectest.stats import chi_squared_test
+from spectest.stats import chi_squared_detectable, chi_squared_test
 from tests.checks.bench import ALPHA, SMALL, drawn, run
 
 if TYPE_CHECKING:
@@ -259,6 +259,30 @@ def test_the_published_delta_is_what_is_found(vocab_size: int) -> None:
         assert missed <= allowed(settings.beta / 2, 60)
         barely = run("law", "mine", drawn(law=spread(passed.delta / 30), most=most), settings, alpha=1e-8)
         assert barely.verdict != "fail"
+
+
+def test_the_delta_of_the_first_stage_is_found_by_all_of_them() -> None:
+    """What the first stage misses with probability β/2 is missed with at most β, though others must confirm it."""
+    law, size, groups, beta, runs = np.array([0.33, 0.33, 0.34]), 800, 11, 1e-3, 3_000
+    alpha = 1e-8
+    level = stage_levels(alpha, groups)[0]
+    delta = chi_squared_detectable(law, samples=size, alpha=level, beta=beta / 2)
+    wrong = law + delta * np.array([-0.5, -0.5, 1.0])
+    generator = np.random.default_rng()
+
+    def draw(stage: int, level: float) -> Tally:
+        del level
+        tally = Tally.empty(groups, law.size)
+        for group in range(groups):
+            tally.counts[group] = generator.multinomial(grown(size, stage), law if group else wrong)
+        return tally
+
+    def tester(group: int) -> Any:
+        return lambda tally, level: chi_squared_test(tally.counts[group], law, alpha=level)
+
+    tests = {str(group): tester(group) for group in range(groups)}
+    missed = sum(not decide(alpha, tests, draw).rejected for _ in range(runs))
+    assert missed <= allowed(beta, runs)
 
 
 def test_what_is_read_while_it_is_drawn_is_read_within_its_level() -> None:
