@@ -7,7 +7,6 @@ import time
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from functools import reduce
 from typing import TYPE_CHECKING, Protocol
 
 from spectest.engine import Prepared, Tally, prepare
@@ -148,7 +147,9 @@ class Context:
             if self.helpers is not None:
                 self.helpers.help_until(drawn, self.session)
 
-        return self.shared.get(key, draw, wait)
+        tally = self.shared.get(key, draw, wait)
+        self.largest = max(self.largest, tally.rows)
+        return tally
 
     def sample_parts(self, parts: Sequence[Experiment], done: int, total: int) -> Tally:
         """Run the parts of a sample of which `done` rows of `total` were drawn before; idle workers take some of them.
@@ -156,18 +157,19 @@ class Context:
         What is drawn depends on the parts alone, not on who draws them. Once the case's time is over none is begun.
         """
         waiting, helped = deque(parts), deque[Future[Tally]]()
-        drawn: list[Tally] = []
-        while waiting and not (drawn and self.late):
+        tally = Tally.empty(parts[0].groups, parts[0].problems[0].problem.vocab_size)
+        while waiting and not (tally.samples and self.late):
             mine = waiting.popleft()
             if waiting and self.helpers and (asked := self.helpers.ask(self._timed(waiting[-1]))) is not None:
                 helped.append(asked)
                 waiting.pop()
-            drawn.append(self.sample(mine, (done + sum(tally.samples for tally in drawn), total)))
+            tally = tally.merge(self.sample(mine, (done + tally.samples, total)))
             while helped and helped[0].done():
-                drawn.append(helped.popleft().result())
-        drawn += [future.result() for future in helped]
-        self.largest = max(self.largest, *(tally.rows for tally in drawn))
-        return reduce(Tally.merge, drawn)
+                tally = tally.merge(helped.popleft().result())
+        for theirs in helped:
+            tally = tally.merge(theirs.result())
+        self.largest = max(self.largest, tally.rows)
+        return tally
 
     def _left(self) -> float | None:
         """Return the seconds that are left to the case; None for as many as it needs."""

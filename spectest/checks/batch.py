@@ -85,7 +85,7 @@ class Batch:
             return rows * (settings.calls // 2)
         if case == "positions":
             return rows * settings.calls
-        # Few calls where calls are large, and where they are small no more than time allows.
+        # Few calls where calls are large, and where they are small no more than time allows: a few rows cost a call.
         if rows <= _SMALL:
             calls = max(settings.calls, settings.small // 12)
             calls = max(calls // rows, calls // 4)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 FIRST_STAGE: Final = 1e-3
 #: Samples from which tests are looked at while they are drawn, and how many looks there can be: each doubles them.
 _LOOKED_AT: Final = 2**16
-_LATER: Final = 4
 _LOOKS: Final = 24
+_LATER: Final = 4  # times as many samples as the first stage has
 
 
 class StageTest(Protocol):

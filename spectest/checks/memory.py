@@ -10,7 +10,7 @@ from spectest.checks.decision import grown
 from spectest.checks.judging import judge_groups
 from spectest.checks.problems import build
 from spectest.engine import Call, Experiment, Prepared, Tally
-from spectest.engine.executor import MAX_ELEMENTS
+from spectest.engine.executor import rows_allowed
 from spectest.problem import Problem, drafting_rule
 
 if TYPE_CHECKING:
@@ -135,8 +135,7 @@ def _shapes(case: str, settings: Settings) -> tuple[list[tuple[int, int, int]], 
     wide = list(_WIDE_SHAPES)
     rows, size, drafts = wide[-1]
     if (largest := max(settings.vocab)) > size:
-        rows = max(_OF_A_SHAPE, min(rows, MAX_ELEMENTS // (largest * drafts)))
-        wide += [(rows, largest, drafts)] * 2
+        wide += [(rows_allowed(rows, largest * drafts), largest, drafts)] * 2
     return wide, len(wide) * max(4, settings.calls // _WIDE_ROUNDS)
 
 

@@ -11,7 +11,7 @@ from spectest.checks.decision import decide, grown, stage_levels
 from spectest.checks.judging import failed
 from spectest.checks.problems import build
 from spectest.engine import Experiment, Prepared
-from spectest.engine.executor import MAX_ELEMENTS
+from spectest.engine.executor import rows_allowed
 from spectest.problem import Problem
 from spectest.stats import chi_squared_detectable, chi_squared_test, merge, worst_cells
 
@@ -174,7 +174,7 @@ def _layout(case: str, context: Context) -> tuple[NDArray[np.str_], NDArray[np.i
     """Return the kind and the shift of every row."""
     shape = _CASES[case]
     width = (shape.vocab_size + shape.padded) * context.declaration.n_drafts
-    rows = max(2, min(shape.rows, MAX_ELEMENTS // width))
+    rows = rows_allowed(shape.rows, width)
     kinds = np.array([_KINDS[row % len(_KINDS)] for row in range(rows)])
     kinds[-1] = "usual"  # where p = q, a draft taken unseen would not show
     shifts = np.arange(rows) * _STRIDE % shape.vocab_size

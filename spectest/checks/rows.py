@@ -70,8 +70,8 @@ class Rows:
 
         def draw(stage: int, level: float) -> Tally:
             del level
-            samples, seed = self._samples(case, context.settings), context.seed(self.name, case, stage)
-            samples = grown(samples, stage)
+            samples = grown(self._samples(case, context.settings), stage)
+            seed = context.seed(self.name, case, stage)
             return context.sample(Experiment((prepared,), samples, seed, keep=True, rows=rows))
 
         def tester(name: str) -> Callable[[Tally, float], StageTest]:

@@ -104,9 +104,7 @@ class Seam:
             samples = law_samples(prepared.problem, context.settings, stage, context.declaration.tolerance)
             return sample_law(context, prepared, samples, (self.name, case), stage, drafts="own")
 
-        tally = context.once((self.name, case, stage), draw)
-        context.largest = max(context.largest, tally.rows)
-        return tally
+        return context.once((self.name, case, stage), draw)
 
     def _edge(self, case: str, context: Context) -> CaseResult:
         problem = edge_problem(case.removeprefix(_EDGE), context.settings, context.declaration)

@@ -12,7 +12,7 @@ from spectest.checks.decision import decide, grown
 from spectest.checks.pairs import pairs_detectable
 from spectest.checks.problems import build
 from spectest.engine import Experiment
-from spectest.engine.executor import MAX_ELEMENTS
+from spectest.engine.executor import rows_allowed
 from spectest.stats import association_test, binomial_interval, binomial_test, suspicious_lags, suspicious_pairs
 
 if TYPE_CHECKING:
@@ -85,7 +85,8 @@ class Streams:
     def run(self, case: str, context: Context) -> CaseResult:
         """See `Check`."""
         rows, size = _shape(case, context.settings)
-        rows = max(2, min(rows, MAX_ELEMENTS // (size * context.declaration.n_drafts))) if case == _WIDE else rows
+        if case == _WIDE:
+            rows = rows_allowed(rows, size * context.declaration.n_drafts)
         prepared, ids = _same_everywhere(context, size)
 
         def draw(stage: int, level: float) -> Tally:

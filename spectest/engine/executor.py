@@ -205,6 +205,11 @@ class Executor:
                 raise InputMutated(msg)
 
 
+def rows_allowed(rows: int, elements: int) -> int:
+    """Return `rows`, or as many as the contract has in one call of n·V `elements` a row; two at least."""
+    return max(2, min(rows, MAX_ELEMENTS // elements))
+
+
 def _quick_enough(rows: int, seconds_per_row: float) -> int:
     """Halve `rows` until a call is expected to take at most `LONGEST_CALL` seconds."""
     while rows > 1 and rows * seconds_per_row > LONGEST_CALL:

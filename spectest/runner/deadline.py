@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -25,13 +24,14 @@ class Deadline:
 
     def __init__(self, config: RunConfig) -> None:
         self.at = time.monotonic() + config.seconds
-        self._after_failure = AFTER_FAILURE if config.budget is None else math.inf
-        self._failed = False
+        self._fixed = config.budget is not None
+        self._nearer = False
 
     def failed(self) -> None:
-        """Bring the end forward: something has failed."""
-        self._failed = True
-        self.at = min(self.at, time.monotonic() + self._after_failure)
+        """Bring the end forward, unless a budget was asked for: something has failed."""
+        if not self._fixed:
+            self._nearer = True
+            self.at = min(self.at, time.monotonic() + AFTER_FAILURE)
 
     def left(self) -> float:
         """Return the seconds that are left."""
@@ -40,7 +40,7 @@ class Deadline:
     @property
     def cut(self) -> str:
         """Why nothing more is begun; empty while something is: a budget that is used up leaves every case a moment."""
-        if not self._failed or self.left() > 0 or math.isinf(self._after_failure):
+        if not self._nearer or self.left() > 0:
             return ""
         return (
             f"not run: a run ends {AFTER_FAILURE:g} s after its first failure; --budget gives it all the time you say"

@@ -94,9 +94,8 @@ class Judge:
         self, planned: Planned, session: Session, seconds: float, progress: Callable[[int, int], None] | None
     ) -> CaseResult | None:
         applies = checks.get(planned.check).applies(planned.case, session.loaded.declaration)
-        cut = self._deadline.cut if self._deadline is not None else ""
-        if applies and (why := cut or self._given_up(planned.check)):
-            return CaseResult(planned.check, planned.case, "inconclusive", why)
+        if applies and (given_up := self._given_up(planned.check)):
+            return CaseResult(planned.check, planned.case, "inconclusive", given_up)
         result, largest = run_case(
             planned,
             self._config,
@@ -118,6 +117,8 @@ class Judge:
 
     def _given_up(self, check: str) -> str:
         """Return why the selector is not called again for a case of a check; nothing if it is."""
+        if self._deadline is not None and (cut := self._deadline.cut):
+            return cut
         with self._lock:
             lost = self._lost.total()
             dear = self._lost_seconds > _LOST_TIME * self._config.seconds

@@ -11,43 +11,27 @@ import torch
 import spectest
 from spectest.checks.decision import grown
 from spectest.zoo import controls
+from spectest.zoo.core import toss, verify
 from tests.checks.bench import SMALL, verdict
+from tests.checks.seams import invert
 
 pytestmark = pytest.mark.long
 
 Tensor = torch.Tensor
 
 
-def rejection(p: Tensor, q: Tensor, x: Tensor, coins: Tensor, *, lenient: float = 1.0) -> Tensor:
-    """Recursive rejection with the coins (B, n + 1) given; the last is the final draw's."""
-    rows, left = torch.arange(len(p)), p
-    out = torch.full_like(x[:, 0], -1)
-    for k in range(x.shape[1]):
-        token = x[:, k]
-        kept = (out < 0) & (coins[:, k] * q[rows, k, token] * lenient < left[rows, token])
-        out = torch.where(kept, token, out)
-        rest = (left - q[:, k]).clamp_min(0)
-        total = rest.sum(1, keepdim=True)
-        left = torch.where(total > 0, rest / total, left)
-    final = (left.cumsum(1) <= coins[:, -1:] * left.sum(1, keepdim=True)).sum(1)
-    return torch.where(out < 0, final.clamp_max(p.shape[1] - 1), out)
-
-
-def coins_for(x: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.rand(x.shape[0], x.shape[1] + 1, generator=generator, dtype=torch.float64)
-
-
 def lenient_alone(p: Tensor, q: Tensor, x: Tensor, generator: torch.Generator) -> Tensor:
     """One row is accepted too easily."""
-    return rejection(p, q, x, coins_for(x, generator), lenient=0.5 if len(p) == 1 else 1.0)
+    leniency = 0.5 if len(p) == 1 else 1.0
+    return verify(p, q, x, toss(x, generator), accepts=lambda coin, p, q: coin * q * leniency < p)
 
 
 def neighbours_share_when_wide(p: Tensor, q: Tensor, x: Tensor, generator: torch.Generator) -> Tensor:
     """Rows 2k and 2k + 1 have one final coin, beyond 1024 tokens."""
-    coins = coins_for(x, generator)
+    coins = toss(x, generator)
     if p.shape[1] > 1024:
         coins[1::2, -1] = coins[: len(p) // 2 * 2 : 2, -1]
-    return rejection(p, q, x, coins)
+    return verify(p, q, x, coins)
 
 
 class StaleWhenWide:
@@ -58,12 +42,12 @@ class StaleWhenWide:
         self.kept: tuple[Tensor, Tensor] | None = None
 
     def __call__(self, p: Tensor, q: Tensor, x: Tensor, generator: torch.Generator) -> Tensor:
-        """See `rejection`."""
+        """See `verify`."""
         if p.shape[1] > 4096:
             if self.kept is None or self.kept[1].shape != q.shape:
                 self.kept = p.clone(), q.clone()
             p, q = self.kept
-        return rejection(p, q, x, coins_for(x, generator))
+        return verify(p, q, x, toss(x, generator))
 
 
 @pytest.mark.parametrize("case", ["B1", "B2"])
@@ -105,14 +89,14 @@ def seam_sharing(source: Any) -> Any:
     def propose(q: Tensor, generator: torch.Generator) -> Tensor:
         coins = torch.rand(q.shape[0], q.shape[1], generator=generator, dtype=torch.float64)
         stash[:] = [coins]
-        return (q.cumsum(2) <= coins[..., None] * q.sum(2, keepdim=True)).sum(2).clamp_max(q.shape[2] - 1)
+        return invert(q, coins)
 
     def select(p: Tensor, q: Tensor, x: Tensor, generator: torch.Generator) -> Tensor:
-        coins = coins_for(x, generator)
+        coins = toss(x, generator)
         if stash and len(stash[0]) == len(p) > 1:
             rows = torch.arange(len(p))
             coins[:, -1] = stash[0][source(rows, len(p)) % len(p), 0]
-        return rejection(p, q, x, coins)
+        return verify(p, q, x, coins)
 
     return spectest.selector(propose=propose)(select)
 
@@ -135,10 +119,7 @@ def test_a_deviation_that_is_declared_does_not_cost_others_their_sample() -> Non
     """`acceptance` reads the sample of `law`."""
 
     def recovers_from_target(p: Tensor, q: Tensor, x: Tensor, generator: torch.Generator) -> Tensor:
-        rows = torch.arange(len(p))
-        coins = coins_for(x, generator)
-        kept = coins[:, 0] * q[rows, 0, x[:, 0]] < p[rows, x[:, 0]]
-        return torch.where(kept, x[:, 0], torch.multinomial(p, 1, generator=generator)[:, 0])
+        return verify(p, q, x, toss(x, generator), residual=lambda left, q, x: left)
 
     report = spectest.verify(recovers_from_target, vocab=5, checks=("law", "acceptance", "tail"), lossless=False)
     assert report.verdict == "pass"

@@ -47,4 +47,4 @@ def test_arguments_are_checked(given: dict[str, Any], said: str) -> None:
 
 def test_it_wants_a_problem() -> None:
     with pytest.raises(UsageError, match=r"must be a spectest\.Problem, got list"):
-        spectest.assert_lossless(first_draft, [0.5, 0.5])  # type: ignore[arg-type]
+        spectest.assert_lossless(first_draft, [0.5, 0.5])  # type: ignore[arg-type]  # as a user may
