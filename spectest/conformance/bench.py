@@ -13,7 +13,7 @@ import pytest
 from spectest.errors import SpectestError
 from spectest.report.words import failure
 from spectest.runner import plan
-from spectest.runner.excusing import WAIVED
+from spectest.runner.excusing import waived
 from spectest.runner.judge import Judge
 from spectest.runner.options import from_text
 from spectest.runner.sessions import Opener, cores
@@ -184,7 +184,7 @@ class CheckCase:
             pytest.skip(f"{self!r} says nothing about a selector that declares this")
         if result.verdict == "inconclusive":
             pytest.fail(f"inconclusive: {self!r}: {result.detail}", pytrace=False)
-        if result.verdict == "pass" and result.detail.startswith(WAIVED):
+        if waived(result):
             pytest.xfail(result.detail)
         if result.verdict == "fail":
             pytest.fail(failure(result, _this_item()), pytrace=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from spectest.report.words import SPOKEN, first_line
+from spectest.report.words import first_line, spoken
 
 if TYPE_CHECKING:
     from spectest.checks.result import AcceptanceResult, CaseResult
@@ -34,7 +34,7 @@ def check_row(check: CheckResult) -> tuple[str, ...]:
     """Return a check's cells, under `CHECKS`."""
     return (
         check.name,
-        SPOKEN[check.verdict],
+        spoken(check),
         str(len(check.cases)),
         f"{check.samples:,}",
         number(check.delta),
@@ -47,7 +47,7 @@ def case_row(case: CaseResult) -> tuple[str, ...]:
     """Return a case's cells, under `CASES` or `CHECKS`: its time stands where a check counts its cases."""
     return (
         f"[{case.case}]",
-        SPOKEN[case.verdict],
+        spoken(case),
         f"{case.seconds:.1f} s",
         f"{case.samples:,}",
         number(case.delta),

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from spectest.report.rows import ACCEPTANCE, CHECKS, acceptance_row, case_row, check_row
-from spectest.report.words import SPOKEN, case_name, elsewise, failure, first_line, verdict_line
+from spectest.report.words import case_name, elsewise, failure, first_line, spoken, verdict_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -86,12 +86,12 @@ def _troubles(report: Report, *, verbose: bool) -> list[str]:
 
 def _also(case: CaseResult) -> str:
     again = "" if case.replay is None else f"  (spectest replay {case.replay})"
-    return f"  also {case_name(case)} {SPOKEN[case.verdict]}: {first_line(case.detail)}{again}"
+    return f"  also {case_name(case)} {spoken(case)}: {first_line(case.detail)}{again}"
 
 
 def _explained(report: Report, case: CaseResult, *, verbose: bool) -> str:
     if case.verdict == "inconclusive":
-        return f"{case_name(case)} {SPOKEN[case.verdict]}: {case.detail}"
+        return f"{case_name(case)} {spoken(case)}: {case.detail}"
     return failure(case, elsewise(report, case), verbose=verbose)
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spectest.runner.excusing import WAIVED, unexpected
+from spectest.checks.result import CaseResult
+from spectest.runner.excusing import unexpected, waived
 
 if TYPE_CHECKING:
-    from spectest.checks.result import CaseResult
-    from spectest.runner.report import Report
+    from spectest.runner.report import CheckResult, Report
 
-#: How a case or a check with a verdict is spoken of.
-SPOKEN = {"pass": "passed", "fail": "failed", "inconclusive": "inconclusive"}
+_SPOKEN = {"pass": "passed", "fail": "failed", "inconclusive": "inconclusive"}
 #: What a selector does in a run with a verdict.
 DOES = {"pass": "conforms", "fail": "fails", "inconclusive": "inconclusive"}
 INTERRUPTED = "interrupted, what was left did not run"
@@ -22,6 +21,12 @@ def case_name(case: CaseResult) -> str:
     return f"{case.check}[{case.case}]"
 
 
+def spoken(result: CaseResult | CheckResult) -> str:
+    """Return how the verdict of a case or a check is spoken of; a pass with a waived failure is not called passed."""
+    cases = (result,) if isinstance(result, CaseResult) else result.cases
+    return "waived" if result.verdict == "pass" and any(map(waived, cases)) else _SPOKEN[result.verdict]
+
+
 def first_line(text: str) -> str:
     """Return the first line of a detail."""
     return text.partition("\n")[0]
@@ -29,7 +34,7 @@ def first_line(text: str) -> str:
 
 def headline(case: CaseResult) -> str:
     """Return `check[case]` and its verdict."""
-    return f"{case_name(case)} {SPOKEN[case.verdict]}{', stateful' if case.stateful else ''}"
+    return f"{case_name(case)} {spoken(case)}{', stateful' if case.stateful else ''}"
 
 
 def elsewise(report: Report, case: CaseResult) -> str:
@@ -68,9 +73,10 @@ def grounds(report: Report) -> str:
         failed = [check.name for check in report.checks if check.verdict == "fail"]
         return f"{', '.join(failed)} ({len(failed)} of {len(report.checks)} checks)"
     if report.verdict == "pass":
-        waived = f" ({_waived(report)} waived)" if _waived(report) else ""
+        excused = f"; {_waived(report)} more failed and are waived" if _waived(report) else ""
         allowed = "" if _lossless(report) else " beyond what lossless=False allows"
-        return f"{len(report.cases)} cases of {len(report.checks)} checks found no deviation{allowed}{waived}"
+        clean = len(report.cases) - _waived(report)
+        return f"{clean} cases of {len(report.checks)} checks found no deviation{allowed}{excused}"
     undecided = ", ".join(_undecided(report))
     return undecided if undecided or report.interrupted else "no check says anything about this selector"
 
@@ -117,7 +123,7 @@ def _lossless(report: Report) -> bool:
 
 
 def _waived(report: Report) -> int:
-    return sum(case.detail.startswith(WAIVED) for case in report.cases)
+    return sum(waived(case) for case in report.cases)
 
 
 def _undecided(report: Report) -> list[str]:

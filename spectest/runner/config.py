@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -102,6 +103,19 @@ class RunConfig:
             raise UsageError(msg)
         checks.select(self.checks)
         Declaration().override(self.overrides)
+        for waiver in self.waivers:
+            self._check_case(waiver)
+
+    def _check_case(self, waiver: Waiver) -> None:
+        """Refuse a waiver of a case that no tier has, whatever the sizes: it would wait for a failure for ever."""
+        if waiver.case is None:
+            return
+        tiers = [self.settings, *(replace(self, tier=name, waivers=()).settings for name in TIERS)]
+        there = dict.fromkeys(case for settings in tiers for case in checks.get(waiver.check).cases(settings))
+        if _without_sizes(waiver.case) not in map(_without_sizes, there):
+            where = f"`waivers`, that of {waiver.issue}"
+            msg = f"{where}: check {waiver.check} has no case {waiver.case!r}; there are {', '.join(there)}"
+            raise UsageError(msg)
 
     @property
     def settings(self) -> Settings:
@@ -139,6 +153,10 @@ class RunConfig:
     def seconds(self) -> float:
         """The budget in force."""
         return self.budget or TIERS[self.tier].budget
+
+
+def _without_sizes(case: str) -> str:
+    return re.sub(r"\d+", "0", case)
 
 
 def _known_scheme(declaration: Declaration) -> None:

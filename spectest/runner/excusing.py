@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from spectest.runner.config import Planned, RunConfig
     from spectest.runner.waivers import Waiver
 
-#: How the detail of a waived case begins: its verdict is `pass`.
-WAIVED: Final = "waived ("
+#: How the detail of a waived failure begins: its verdict is `pass`.
+_WAIVED: Final = "waived ("
 
 
 class Excuses:
@@ -36,34 +36,37 @@ class Excuses:
         self._lock = threading.Lock()
         self._fails: dict[Waiver, bool] = {}
 
-    def covering(self, planned: Planned) -> Waiver | None:
-        """Return the waiver of a case, None where there is none."""
-        found = [item for item in self._waivers if item.covers(item.selector, planned.check, planned.case)]
-        return found[0] if found else None
+    def covering(self, planned: Planned) -> list[Waiver]:
+        """Return the waivers of a case."""
+        return [item for item in self._waivers if item.covers(item.selector, planned.check, planned.case)]
 
     def settled(
         self,
-        waiver: Waiver,
+        waivers: list[Waiver],
         planned: Planned,
         session: Session,
         run: Callable[[], CaseResult | None],
         *,
         seconds: float,
     ) -> CaseResult | None:
-        """Return what a waived case comes to: `run` runs it, after its counter-example."""
-        try:
-            gone = waiver.counterexample is not None and not self._still_fails(waiver, session, seconds)
-        except OutOfTime:
-            detail = f"the counter-example of its waiver ({waiver.issue}) needs more time"
-            return CaseResult(planned.check, planned.case, "inconclusive", detail)
-        result = None if gone else run()
+        """Return what a waived case comes to: `run` runs it, after the counter-examples of all its waivers."""
+        for waiver in waivers:
+            try:
+                if waiver.counterexample is not None and not self._still_fails(waiver, session, seconds):
+                    return _unexpected(waiver, planned)
+            except OutOfTime:
+                detail = f"the counter-example of its waiver ({waiver.issue}) needs more time"
+                return CaseResult(planned.check, planned.case, "inconclusive", detail)
+        result = run()
         if result is None:
-            return _unexpected(waiver, planned) if gone else None
+            return None
+        issues = ", ".join(waiver.issue for waiver in waivers)
         if result.verdict == "fail":
-            return replace(result, verdict="pass", detail=f"{WAIVED}{waiver.issue}): {result.detail}")
-        if result.verdict == "pass" and waiver.counterexample is None:
-            return _unexpected(waiver, planned)
-        return replace(result, detail=f"{WAIVED}{waiver.issue}), not seen by this case: {result.detail}")
+            return replace(result, verdict="pass", detail=f"{_WAIVED}{issues}): {result.detail}")
+        bare = [waiver for waiver in waivers if waiver.counterexample is None]
+        if result.verdict == "pass" and bare:
+            return _unexpected(bare[0], planned)
+        return replace(result, detail=f"not seen by this case, which is waived ({issues}): {result.detail}")
 
     def _still_fails(self, waiver: Waiver, session: Session, seconds: float) -> bool:
         """Put the counter-example to the selector, once in a run."""
@@ -74,6 +77,11 @@ class Excuses:
                 found, _ = retry(context, waiver.counterexample, alpha=self._config.alpha)
                 self._fails[waiver] = found is not None
             return self._fails[waiver]
+
+
+def waived(result: CaseResult) -> bool:
+    """Return whether a pass is a failure that is waived."""
+    return result.verdict == "pass" and result.detail.startswith(_WAIVED)
 
 
 def unexpected(result: CaseResult) -> bool:

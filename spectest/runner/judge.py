@@ -79,8 +79,8 @@ class Judge:
         Raises:
             SpectestError: the case cannot be run as asked for, such as an unknown scheme.
         """
-        waiver = self._excuses.covering(planned)
-        if waiver is None:
+        waivers = self._excuses.covering(planned)
+        if not waivers:
             return self._run(planned, session, seconds, progress)
         started = time.monotonic()
 
@@ -88,7 +88,7 @@ class Judge:
             left = max(0.0, seconds - (time.monotonic() - started))
             return self._run(planned, session, left, progress)
 
-        return self._excuses.settled(waiver, planned, session, run, seconds=seconds)
+        return self._excuses.settled(waivers, planned, session, run, seconds=seconds)
 
     def _run(
         self, planned: Planned, session: Session, seconds: float, progress: Callable[[int, int], None] | None

@@ -16,7 +16,9 @@ from spectest.checks.adversary.trial import Trial
 from spectest.checks.base import Context
 from spectest.cli import main
 from spectest.engine import LocalSession
+from spectest.report.words import grounds, spoken
 from spectest.runner import counterexamples
+from spectest.runner.config import configure
 from spectest.runner.waivers import load_waivers
 from tests.adversary import special
 from tests.checks.bench import SMALL
@@ -171,6 +173,10 @@ def test_a_waived_failure_does_not_fail_the_run() -> None:
     assert case(check, "small").verdict == "pass"
     assert case(check, "small").detail.startswith("waived (mine#12): ")
     assert check.detail.startswith("waived (mine#12)")
+    assert spoken(check) == "waived"
+    excused = sum(item.detail.startswith("waived") for item in check.cases)
+    clean = len(check.cases) - excused
+    assert f"{clean} cases of 1 checks found no deviation; {excused} more failed and are waived" in grounds(report)
     assert not Path(".spectest").exists()  # nothing to replay
 
 
@@ -202,6 +208,21 @@ def test_without_a_counterexample_the_case_itself_must_fail() -> None:
     report, check = hunted(waivers=text)
     assert report.exit_code == 1
     assert "unexpected pass" in case(check, "small").detail
+
+
+def test_a_case_that_no_run_has_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", ADDRESS, "--waivers", waive(WAIVER + 'case = "smal"' + INLINE)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "mine#12: check hunt has no case 'smal'; there are stored, small, medium" in line
+    law = WAIVER.replace("hunt", "law") + 'case = "V32000"' + INLINE
+    assert configure(waivers=waive(law)).waivers[0].case == "V32000"  # a size of another run
+
+
+def test_one_of_two_waivers_whose_failure_is_gone_fails_the_run() -> None:
+    gone = WAIVER.replace("12", "13") + INLINE.replace("[0.5, 0.5]", "[0.4, 0.6]")
+    report, check = hunted(waivers=waive(WAIVER + INLINE + gone))
+    assert report.exit_code == 1
+    assert "the counter-example of mine#13 no longer fails" in check.detail
 
 
 def test_another_selectors_waiver_changes_nothing() -> None:
