@@ -1,6 +1,6 @@
 """The demonstration: verify transformers as published, then the same with a defect planted around it.
 
-Exits 0 if the first passes and the second fails, as they should.
+Exits 0 if the first passes and the second fails, as they should. Options given here are passed on to both.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def main() -> int:
     outcomes = []
     for title, address, name, options, expected in STEPS:
         report = REPORTS / f"{name}.json"
-        command = ["spectest", "verify", address, *options, "--json", str(report)]
+        command = ["spectest", "verify", address, *options, *sys.argv[1:], "--json", str(report)]
         print(f"\n== {title}\n$ {' '.join(command)}\n", flush=True)
         code = subprocess.run([sys.executable, "-m", *command], check=False, cwd=ROOT).returncode  # noqa: S603 (our own command)
         outcomes.append(code == expected)

@@ -13,6 +13,7 @@ from spectest.runner import Run
 from spectest.runner.config import configure
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from spectest.runner import Report
@@ -23,10 +24,16 @@ pytestmark = pytest.mark.long
 SEED = int(os.environ.get("ZOO_SEED") or secrets.randbits(32))
 TIMEOUT = 5.0  # seconds per call, six times that for the first of a process
 
-#: Run by default: a whole run takes half a minute. The others run with those marked slow, and in the kill table.
+#: Run by default: a whole run takes half a minute. The others run with those marked slow, and in the kill table;
+#: tests/checks/test_on_selectors.py has every check and several controls in one process.
 BY_DEFAULT = {
-    "rrs_numpy",
     "rrs_uniforms",
+    "segfaults",
+    "hangs_holding_the_lock",
+    "ids_wrap_at_256",
+    "naive_declared_recursive",
+    "last_row_not_processed",
+    "plan_cached_by_shape",
 }
 #: name -> the check that is there to see it.
 SEEN_BY: dict[str, str] = {
@@ -81,15 +88,18 @@ def failing(report: Report) -> set[str]:
     return {check.name for check in report.checks if check.verdict == "fail"}
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name in BY_DEFAULT else [pytest.mark.slow]) for name in zoo.CONTROLS]
-)
+def by_default(names: Iterable[str]) -> list[Any]:
+    """Return parameters, those that take too long for every change marked slow."""
+    return [pytest.param(name, marks=[] if name in BY_DEFAULT else [pytest.mark.slow]) for name in names]
+
+
+@pytest.mark.parametrize("name", by_default(zoo.CONTROLS))
 def test_control_passes(name: str) -> None:
     report = run(zoo.CONTROLS[name].address)
     assert report.verdict == "pass", told(report)
 
 
-@pytest.mark.parametrize("name", SEEN_BY)
+@pytest.mark.parametrize("name", by_default(SEEN_BY))
 def test_defect_is_seen_by_its_check(name: str) -> None:
     """That check alone, so that none can hide behind another."""
     report = run(zoo.BUGS[name].address, checks=(SEEN_BY[name],), **QUICKLY.get(name, {}))
@@ -112,6 +122,6 @@ def test_bug_fails(name: str) -> None:
 
 
 def test_tables_name_what_exists() -> None:
-    assert set(zoo.CONTROLS) >= BY_DEFAULT
+    assert {*zoo.CONTROLS, *SEEN_BY} >= BY_DEFAULT
     assert set(SEEN_BY) >= set(QUICKLY)
     assert set(zoo.BUGS) >= set(SEEN_BY)

@@ -114,7 +114,7 @@ def test_unusual_but_correct_selectors_pass_every_case(function: Callable[..., A
     [
         ("rrs_dense", 1),
         pytest.param("rrs_without_replacement", 1, marks=pytest.mark.slow),
-        ("rrs_without_replacement", 4),
+        pytest.param("rrs_without_replacement", 4, marks=pytest.mark.slow),
     ],
 )
 def test_other_numbers_of_drafts(name: str, n: int) -> None:
