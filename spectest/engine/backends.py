@@ -220,7 +220,7 @@ class TorchBackend:
 
     def take(self, values: Any, index: NDArray[np.int64]) -> Any:
         """See `Backend`."""
-        return values[self._torch.from_numpy(index).to(self._device)]
+        return values.index_select(0, self._torch.from_numpy(index).to(self._device))
 
     def overwrite(self, buffer: Any, values: Any) -> None:
         """See `Backend`."""

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from spectest.engine.precision import Prepared
 
-    #: One call: target, draft, the problem of each row, the group of each row or of all.
-    _Chunk = tuple[Any, Any, NDArray[np.int64], NDArray[np.int64] | int]
+    #: One call: target, draft, the drafts drawn for it or None, the group of each row or of all.
+    _Chunk = tuple[Any, Any, NDArray[np.int64] | None, NDArray[np.int64] | int]
 
 #: The contract: a selector that does not declare `broadcast` gets at most this many elements B·n·V in one call.
 MAX_ELEMENTS: Final = 4_000_000
@@ -37,6 +37,8 @@ LONGEST_CALL: Final = 1.0
 OPENING: Final = (1, 63, 67, 1031)
 FIRST_TIMED: Final = 2
 PROGRESS_EVERY: Final = 0.2
+#: Drafts of small calls of many problems are drawn for this many rows at once.
+ROWS_AHEAD: Final = 1 << 12
 #: Who may have written to an input, by where the drafts come from.
 _WRITERS: Final = {"law": "it", "own": "it, or its `propose`,", "unverified": "its `propose`"}
 
@@ -58,14 +60,13 @@ class Executor:
         ids = call.ids
         if ids is None:
             ids = _Drafts(call.problems, call.draft_seed).rows(call.pattern)
-        target, draft = self._stacked(call.problems)
-        rows = self._backend.take(target, call.pattern), self._backend.take(draft, call.pattern)
+        stacked = self._stacked(call.problems)
+        rows = self._taken(stacked, call.pattern)
         if call.global_seed is not None:
             self._backend.seed_globals(call.global_seed)
         randomness = Randomness(self._caller.declaration, self._backend, call.seed, call.uniforms)
         tokens = self._caller(*rows, ids, randomness, litter=call.litter)
-        expected = self._backend.take(target, call.pattern), self._backend.take(draft, call.pattern)
-        self._unchanged(rows, expected)
+        self._unchanged(rows, self._taken(stacked, call.pattern))
         if call.then is None:
             return Outcome(ids, tokens)
         answer = self._caller.answer
@@ -82,15 +83,14 @@ class Executor:
         started = shown = time.perf_counter()
         vocab_size = experiment.problems[0].problem.vocab_size
         tally = Tally.empty(experiment.groups, vocab_size)
-        drafts = _Drafts(experiment.problems, experiment.seed)
         randomness = Randomness(self._caller.declaration, self._backend, experiment.seed)
         kept: list[NDArray[np.int64]] = []
         proposed: list[NDArray[Any]] = []
         source = self._patterned if experiment.pattern is not None else self._chunks
         until = math.inf if experiment.seconds is None else started + experiment.seconds
-        for target, draft, pattern, group in source(experiment, tally, until):
-            if experiment.drafts == "law":
-                ids = drafts.rows(pattern) if experiment.ids is None else np.tile(experiment.ids, (pattern.size, 1))
+        for target, draft, drawn, group in source(experiment, tally, until):
+            if drawn is not None:
+                ids = drawn
                 tokens = self._caller(target, draft, ids, randomness, layout=experiment.layout)
             else:
                 assert self._proposer is not None
@@ -119,31 +119,27 @@ class Executor:
 
     def _patterned(self, experiment: Experiment, tally: Tally, until: float) -> Iterator[_Chunk]:
         """Yield calls whose rows hold different problems."""
-        target, draft = self._stacked(experiment.problems)
         assert experiment.pattern is not None
-        pattern = experiment.pattern
-        stream = np.random.default_rng([experiment.seed, 1])
-        lines = np.atleast_2d(pattern)
+        stacked = self._stacked(experiment.problems)
+        lines = np.atleast_2d(experiment.pattern)
         tally.rows = int(lines.shape[1])
-        buffers = self._backend.take(target, lines[0]), self._backend.take(draft, lines[0])
-        for call, done in enumerate(range(0, experiment.samples, tally.rows)):
-            if done and time.perf_counter() > until:
+        places = np.arange(tally.rows)
+        buffers = self._taken(stacked, lines[0])
+        for rows, drawn in _ahead(experiment, lines):
+            if tally.calls and time.perf_counter() > until:
                 break
-            line = lines[call % len(lines)]
-            rows = stream.permutation(line) if experiment.shuffle else line
-            group = np.arange(rows.size) if experiment.group == "row" else rows
-            handed = self._backend.take(target, rows), self._backend.take(draft, rows)
-            if pattern.ndim > 1:
+            handed = self._taken(stacked, rows)
+            if experiment.pattern.ndim > 1:
                 for buffer, values in zip(buffers, handed, strict=True):
                     self._backend.overwrite(buffer, values)
                 handed = buffers
-            yield *handed, rows, group
-            expected = self._backend.take(target, rows), self._backend.take(draft, rows)
-            self._unchanged(handed, expected, experiment)
+            yield *handed, drawn, places if experiment.group == "row" else rows
+            self._unchanged(handed, self._taken(stacked, rows), experiment)
 
     def _chunks(self, experiment: Experiment, tally: Tally, until: float) -> Iterator[_Chunk]:
         """Yield calls whose rows all hold one problem, in chunks as large as is quick."""
         first = experiment.problems[0]
+        drafts = _drafts_of(experiment)
         views = self._caller.declaration.broadcast and not experiment.alternate
         most = MAX_ROWS if views else self._rows_at_once(first.draft.size)
         most = min(most, experiment.samples, experiment.rows or most)
@@ -160,16 +156,15 @@ class Executor:
                 self._backend.overwrite(target, stacked[0][problem])
                 self._backend.overwrite(draft, stacked[1][problem])
             began = time.perf_counter()
-            yield target[:rows], draft[:rows], np.full(rows, problem), problem
+            same = np.full(rows, problem)
+            yield target[:rows], draft[:rows], drafts(same), problem
             if min(FIRST_TIMED, len(opening) - 1) <= call < len(opening):
                 quick = experiment.cap or _quick_enough(most, (time.perf_counter() - began) / rows)
                 opening = [size for size in opening if size <= quick]
                 if call >= len(opening) - 1:
                     tally.rows = most = min(most, quick)
             if stacked is not None:
-                same = np.full(rows, problem)
-                expected = self._backend.take(stacked[0], same), self._backend.take(stacked[1], same)
-                self._unchanged((target[:rows], draft[:rows]), expected, experiment)
+                self._unchanged((target[:rows], draft[:rows]), self._taken(stacked, same), experiment)
             done, call = done + rows, call + 1
         if stacked is None:
             self._unchanged((target, draft), self._buffers(first, int(target.shape[0]), views=True), experiment)
@@ -191,8 +186,11 @@ class Executor:
         if views:
             return self._backend.expand(prepared.target, rows), self._backend.expand(prepared.draft, rows)
         index = np.zeros(rows, dtype=np.int64)
-        target, draft = self._stacked((prepared,))
-        return self._backend.take(target, index), self._backend.take(draft, index)
+        return self._taken(self._stacked((prepared,)), index)
+
+    def _taken(self, stacked: tuple[Any, Any], rows: NDArray[np.int64]) -> tuple[Any, Any]:
+        """Return the laws of the problems numbered `rows`, as new arrays."""
+        return self._backend.take(stacked[0], rows), self._backend.take(stacked[1], rows)
 
     def _unchanged(
         self, handed: tuple[Any, Any], expected: tuple[Any, Any], experiment: Experiment | None = None
@@ -217,6 +215,32 @@ def _quick_enough(rows: int, seconds_per_row: float) -> int:
     return rows
 
 
+def _ahead(
+    experiment: Experiment, lines: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64] | None]]:
+    """Yield the problem of each row of a call, and its drafts, which are drawn for some calls at once."""
+    stream, drafts = np.random.default_rng([experiment.seed, 1]), _drafts_of(experiment)
+    rows = lines.shape[1]
+    calls, together = -(-experiment.samples // rows), max(1, ROWS_AHEAD // rows)
+    for first in range(0, calls, together):
+        block = lines[np.arange(first, min(first + together, calls)) % len(lines)]
+        if experiment.shuffle:
+            block = stream.permuted(block, axis=1)
+        drawn = drafts(block.ravel())
+        for call, line in enumerate(block):
+            yield line, None if drawn is None else drawn[call * rows : (call + 1) * rows]
+
+
+def _drafts_of(experiment: Experiment) -> Callable[[NDArray[np.int64]], NDArray[np.int64] | None]:
+    """Return what gives rows of these problems their drafts, (B,) to (B, n), or to None where `propose` does."""
+    if experiment.drafts != "law":
+        return lambda _: None
+    if experiment.ids is not None:
+        fixed = experiment.ids
+        return lambda pattern: np.tile(fixed, (pattern.size, 1))
+    return _Drafts(experiment.problems, experiment.seed).rows
+
+
 class _Drafts:
     """The drafts of several problems, one stream each, so that one problem's draws do not shift another's."""
 
@@ -227,11 +251,13 @@ class _Drafts:
 
     def rows(self, pattern: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return (B, n) drafts, row b from problem `pattern[b]`."""
-        first = int(pattern[0])
-        if (pattern == first).all():
-            return self._samplers[first](self._streams[first], pattern.size)
+        only = int(pattern[0])
+        if (pattern == only).all():
+            return self._samplers[only](self._streams[only], pattern.size)
         ids = np.empty((pattern.size, self._n), dtype=np.int64)
-        for problem, (sampler, stream) in enumerate(zip(self._samplers, self._streams, strict=True)):
-            mine = pattern == problem
-            ids[mine] = sampler(stream, int(mine.sum()))
+        order = pattern.argsort(kind="stable")
+        ends = np.bincount(pattern).cumsum()
+        for problem, (first, last) in enumerate(zip([0, *ends], ends, strict=False)):
+            if first < last:
+                ids[order[first:last]] = self._samplers[problem](self._streams[problem], int(last - first))
         return ids

@@ -64,8 +64,8 @@ def evidence(counts: ArrayLike, probs: ArrayLike, maps: Mapping[str, NDArray[np.
     hits, masses = token_sets(seen, small).sums, token_sets(target, small).sums
     either = np.stack([hits, seen.sum() - hits], axis=1), np.stack([masses, 1 - masses], axis=1)
     groups = [np.concatenate(whole), _bets(*either)] if small and masses.size else []
-    logs = [special.logsumexp(group) - math.log(group.size) for group in groups]
-    return float(special.logsumexp(logs) - math.log(len(logs))) if logs else 0.0
+    logs = [np.logaddexp.reduce(group) - math.log(group.size) for group in groups]
+    return float(np.logaddexp.reduce(logs) - math.log(len(logs))) if logs else 0.0
 
 
 def _bets(counts: NDArray[Any], probs: NDArray[Any]) -> NDArray[np.float64]:
@@ -77,4 +77,4 @@ def _bets(counts: NDArray[Any], probs: NDArray[Any]) -> NDArray[np.float64]:
     totals = _CONCENTRATIONS[..., 0] * np.where(inside, probs, 0.0).sum(axis=1)
     samples = counts.sum(axis=1)
     logs = np.where(inside, gained, 0.0).sum(axis=2) + special.gammaln(totals) - special.gammaln(totals + samples)
-    return np.asarray(special.logsumexp(logs, axis=0) - math.log(logs.shape[0]), dtype=np.float64)
+    return np.asarray(np.logaddexp.reduce(logs, axis=0) - math.log(logs.shape[0]), dtype=np.float64)
