@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from spectest.checks.edge_problems import (
+    FULL_SIZE_EDGES,
+    NEED_SEVERAL_DRAFTS,
+    SPARSE,
+    edge_names,
+    edge_problem,
+    sparse_vocab,
+)
 from spectest.checks.judging import judge_law, sample_law
 from spectest.checks.laws import law_samples
-from spectest.checks.problems import FULL_SIZE_EDGES, NEED_SEVERAL_DRAFTS, edge_names, edge_problem
 
 if TYPE_CHECKING:
     from spectest.checks.base import Context, Settings
@@ -15,12 +22,17 @@ if TYPE_CHECKING:
     from spectest.engine import Tally
 
 
+#: Rows of a thousand tokens take so long that half of them must do, of more than this, a quarter.
+_WIDE: Final = 2_000
+
+
 class Edge:
     """One-hot laws, zeros, ties, p = q, disjoint supports, V = 1, n = 1: the same law tests, each with its own δ."""
 
     name = "edge"
+    wide = (SPARSE,)
     weight = 1.0
-    summary = "emitted tokens follow the target law on one-hot, tied, equal, disjoint and other special problems"
+    summary = "emitted tokens follow the target law on one-hot, tied, disjoint, sparse and other special problems"
 
     def cases(self, settings: Settings) -> tuple[str, ...]:
         """See `Check`."""
@@ -29,7 +41,9 @@ class Edge:
 
     def cost(self, case: str, settings: Settings) -> float:
         """See `Check`."""
-        return 60 / settings.delta**2 / 4 if case in FULL_SIZE_EDGES else settings.small
+        if case == SPARSE:
+            return _samples(case, settings) * sparse_vocab(settings) / 100
+        return 60 / settings.delta**2 / 4 if case in FULL_SIZE_EDGES else _samples(case, settings)
 
     def applies(self, case: str, declaration: Declaration) -> bool:
         """See `Check`; with one draft two of them say nothing of their own."""
@@ -41,9 +55,15 @@ class Edge:
 
         def draw(stage: int, level: float) -> Tally:
             del level
-            samples = context.settings.small
+            samples = _samples(case, context.settings)
             if case in FULL_SIZE_EDGES:
                 samples = law_samples(prepared.problem, context.settings, stage, context.declaration.tolerance)
             return sample_law(context, prepared, samples, (self.name, case), stage)
 
         return judge_law(context, (self.name, case), prepared, draw)
+
+
+def _samples(case: str, settings: Settings) -> int:
+    if case != SPARSE:
+        return settings.small
+    return settings.small // (4 if sparse_vocab(settings) > _WIDE else 2)

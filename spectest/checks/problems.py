@@ -1,4 +1,4 @@
-"""The problems a run draws: main problems that show classical deviations, edge problems that break implementations.
+"""The problems a run draws: main problems that show classical deviations, and those of rows, support and recovery.
 
 Everything is a function of (settings, declaration, name): the same on every worker and in a replay.
 """
@@ -13,8 +13,6 @@ from spectest.problem import Problem, drafting_rule
 from spectest.stats import derive_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from spectest.checks.base import Settings
@@ -85,7 +83,8 @@ def main_problem(name: str, settings: Settings, declaration: Declaration) -> Pro
     return build(*best, declaration, generator, name)
 
 
-def _softmax(logits: Law) -> Law:
+def softmax(logits: Law) -> Law:
+    """Return the law of these logits, (V,)."""
     weights = np.exp(logits - logits.max())
     law: Law = weights / weights.sum()
     return law
@@ -98,7 +97,7 @@ def _floored(target: Law) -> Law:
 
 def _logits(generator: np.random.Generator, vocab_size: int) -> tuple[Law, Law]:
     logits = generator.uniform(0.8, 1.8) * generator.standard_normal(vocab_size)
-    return _floored(_softmax(logits)), _softmax(
+    return _floored(softmax(logits)), softmax(
         logits + generator.uniform(0.7, 1.6) * generator.standard_normal(vocab_size)
     )
 
@@ -111,7 +110,7 @@ def _dirichlet(generator: np.random.Generator, vocab_size: int) -> tuple[Law, La
 def _zipf(generator: np.random.Generator, vocab_size: int) -> tuple[Law, Law]:
     ranks = np.arange(1, vocab_size + 1, dtype=np.float64)
     target, draft = ranks ** -generator.uniform(0.5, 1.2), ranks ** -generator.uniform(0.5, 1.2)
-    return _floored(target / target.sum()), _softmax(np.log(draft) + 0.8 * generator.standard_normal(vocab_size))
+    return _floored(target / target.sum()), softmax(np.log(draft) + 0.8 * generator.standard_normal(vocab_size))
 
 
 def _sensitivity(target: Law, draft: Law, n_drafts: int) -> float:
@@ -146,57 +145,6 @@ def _residual(law: Law, draft: Law) -> Law:
     return left / total if total > 0 else law
 
 
-def _pad(values: tuple[float, ...]) -> Law:
-    return np.array(values, dtype=np.float64)
-
-
-#: name -> (target, draft) before the permutation. Each is an ordinary problem that some implementation got wrong.
-_EDGES: Final[dict[str, Callable[[], tuple[Law, Law]]]] = {
-    "one-hot-target": lambda: (_pad((0, 0, 1, 0, 0)), _pad((0.1, 0.3, 0.2, 0.3, 0.1))),
-    "one-hot-draft": lambda: (_pad((0.1, 0.3, 0.2, 0.3, 0.1)), _pad((0, 0, 1, 0, 0))),
-    "one-hot-both": lambda: (_pad((0, 1, 0, 0, 0)), _pad((0, 1, 0, 0, 0))),
-    "one-hot-apart": lambda: (_pad((0, 1, 0, 0, 0)), _pad((0, 0, 0, 1, 0))),
-    "equal": lambda: (_pad((0.3, 0.05, 0.2, 0.1, 0.25, 0.07, 0.03)),) * 2,
-    "ties": lambda: (_pad((0.2, 0.2, 0.2, 0.2, 0.1, 0.1)), _pad((0.4, 0.1, 0.1, 0.1, 0.1, 0.2))),
-    "uniform": lambda: (np.full(8, 0.125), np.full(8, 0.125)),
-    "zeros-target": lambda: (_pad((0.5, 0, 0.2, 0, 0.3, 0)), _pad((0.1, 0.2, 0.3, 0.1, 0.1, 0.2))),
-    "zeros-draft": lambda: (_pad((0.1, 0.2, 0.3, 0.1, 0.1, 0.2)), _pad((0.5, 0, 0.2, 0, 0.3, 0))),
-    "zeros-both": lambda: (_pad((0.3, 0.3, 0, 0.4, 0, 0, 0)), _pad((0.5, 0, 0.2, 0.2, 0, 0.1, 0))),
-    "disjoint": lambda: (_pad((0.2, 0, 0.5, 0, 0.3, 0)), _pad((0, 0.3, 0, 0.6, 0, 0.1))),
-    "draft-off-target": lambda: (_pad((0.6, 0.4, 0, 0, 0)), _pad((0.05, 0.05, 0.4, 0.3, 0.2))),
-    "target-off-draft": lambda: (_pad((0.05, 0.05, 0.4, 0.3, 0.2)), _pad((0.6, 0.4, 0, 0, 0))),
-    # Of the token that is drafted now and then hardly anything is left: it shows what the residual subtracts.
-    "peaked-draft": lambda: (_pad((0.3, 0.05, 0.4, 0.25)), _pad((0.95, 0.04, 0.005, 0.005))),
-    "peaked-target": lambda: (_pad((0.97, 0.01, 0.01, 0.01)), _pad((0.1, 0.3, 0.2, 0.4))),
-    # What is taken for one-hot by a threshold has a law of its own all the same.
-    "nearly-one-hot-target": lambda: (_pad((0.994, 0.003, 0.002, 0.001)), _pad((0.1, 0.3, 0.2, 0.4))),
-    "nearly-one-hot-draft": lambda: (_pad((0.1, 0.3, 0.35, 0.25)), _pad((0.991, 0.004, 0.003, 0.002))),
-    "late-rounds": lambda: (_pad((0.1, 0.32, 0.25, 0.33)), _pad((0.55, 0.02, 0.22, 0.21))),
-    "rare-tokens": lambda: (np.append(np.full(6, 0.165), np.full(24, 0.01 / 24)), np.full(30, 1 / 30)),
-    "nearly-equal": lambda: (_pad((0.25, 0.25, 0.25, 0.25)), _pad((0.2501, 0.2499, 0.2502, 0.2498))),
-    "tiny-masses": lambda: (_pad((0.6, 0.4, 1e-30, 1e-300)), _pad((0.3, 0.7, 1e-300, 1e-30))),
-    "one-token": lambda: (_pad((1.0,)), _pad((1.0,))),
-    "one-draft": lambda: (_pad((0.35, 0.1, 0.25, 0.3)), _pad((0.1, 0.4, 0.3, 0.2))),
-}
-#: Edges that are tested with a main problem's sample size: implementations special-case the first two, and in the third
-#: the coins of the second and third round of rejection decide more often than on any main problem.
-FULL_SIZE_EDGES: Final = frozenset({"equal", "ties", "late-rounds"})
-NEED_SEVERAL_DRAFTS: Final = frozenset({"one-draft", "late-rounds"})
-
-
-def edge_names() -> tuple[str, ...]:
-    """Return the names of the edge problems."""
-    return tuple(_EDGES)
-
-
-def edge_problem(name: str, settings: Settings, declaration: Declaration) -> Problem:
-    """Return an edge problem, its ids permuted by the run's seed."""
-    generator = np.random.default_rng(derive_seed(settings.seed, "edge", name))
-    target, draft = _EDGES[name]()
-    n = 1 if name == "one-draft" else None
-    return build(target, draft, declaration, generator, name, n=n)
-
-
 def support_problem(vocab_size: int, settings: Settings, declaration: Declaration) -> Problem:
     """Return a problem with zeros in p, in q and in both; the first and the last token have none of p's mass."""
     generator = np.random.default_rng(derive_seed(settings.seed, "support", vocab_size))
@@ -227,7 +175,7 @@ def rows_problems(
         target = np.zeros(vocab_size)
         support = (index + np.arange(3)) % vocab_size
         target[support] = generator.dirichlet(np.full(3, 40.0))
-        draft = _softmax(1.2 * generator.standard_normal(vocab_size))
+        draft = softmax(1.2 * generator.standard_normal(vocab_size))
         if index == 0:
             draft = np.where(target > 0, 0.05, 0.15 / (vocab_size - 3))
             draft[support[0]] = 0.75

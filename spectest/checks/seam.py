@@ -9,11 +9,12 @@ import numpy as np
 
 from spectest.checks.acceptance import judge_acceptance
 from spectest.checks.decision import decide, grown
+from spectest.checks.edge_problems import edge_problem
 from spectest.checks.judging import judge_law, sample_law
 from spectest.checks.law import main_cost, main_prepared
 from spectest.checks.laws import law_samples
 from spectest.checks.pairs import Pairing, halves, mirrored, neighbours, pairs_detectable, successive, two_apart
-from spectest.checks.problems import build, edge_problem, main_names
+from spectest.checks.problems import build, main_names
 from spectest.engine import Experiment
 
 if TYPE_CHECKING:

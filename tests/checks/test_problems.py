@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from spectest import checks
+from spectest.checks.edge_problems import FULL_SIZE_EDGES, edge_names, edge_problem
 from spectest.checks.problems import (
-    FULL_SIZE_EDGES,
     build,
-    edge_names,
-    edge_problem,
     main_names,
     main_problem,
     rows_problems,
@@ -115,6 +114,15 @@ def test_edges_are_what_they_are_called() -> None:
     independent = edge("disjoint", "independent")
     assert (independent.draft[:, independent.target > 0] == 0).all()
     assert len(np.unique(independent.draft[:, independent.target == 0], axis=0)) == 3
+
+
+@pytest.mark.parametrize("vocab", [(5, 17), (5, 32_000)])
+def test_the_sparse_edge_is_as_wide_as_the_main_problems(vocab: tuple[int, ...]) -> None:
+    problem = edge_problem("sparse", replace(SMALL, vocab=vocab), declared())
+    assert problem.vocab_size == max(1009, *vocab)
+    p, q = problem.target > 0, problem.draft > 0
+    assert (p.sum(), q.sum(), (p & q).sum()) == (50, 40, 30)
+    assert np.flatnonzero(p).max() > problem.vocab_size / 2
 
 
 @pytest.mark.parametrize("size", [5, 33, 130])

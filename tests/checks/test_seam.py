@@ -202,7 +202,8 @@ def test_a_correct_pair_passes_at_the_quick_tier(name: str) -> None:
 
 
 def test_a_failure_says_where_the_drafts_are_wrong() -> None:
-    settings = replace(SMALL, delta=0.03)
+    """At one seed: at others q may have next to nothing on the last token, and its absence be no failure."""
+    settings = replace(with_seed(1), delta=0.03)
     joint = run("proposal", "joint-generic", LocalSession(seams.DEFECTIVE["sorted"]), settings).detail
     assert joint.startswith("all drafts: total variation")
     assert "drafts (" in joint

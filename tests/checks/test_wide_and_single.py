@@ -50,6 +50,23 @@ class StaleWhenWide:
         return verify(p, q, x, toss(x, generator))
 
 
+def compact_when_sparse(p: Tensor, q: Tensor, x: Tensor, generator: torch.Generator) -> Tensor:
+    """Where few of a thousand tokens have any mass, what is recovered comes from p itself."""
+    if p.shape[1] > 1000 and int((p > 0).sum(1).max()) < 64:
+        first, rest = p.multinomial(1, generator=generator)[:, 0], toss(x, generator)
+        found = verify(p, q, x, rest)
+        return torch.where((found[:, None] == x).any(1), found, first)
+    return verify(p, q, x, toss(x, generator))
+
+
+def test_a_few_tokens_of_many_are_tested_by_themselves() -> None:
+    for small, vocab in ((3_000, (5, 17)), (20_000, (5, 3001))):
+        settings = replace(SMALL, small=small, vocab=vocab)
+        assert verdict("edge", "sparse", compact_when_sparse, settings).startswith("fail")
+        assert verdict("edge", "sparse", controls.rrs_dense, settings).startswith("pass")
+    assert verdict("edge", "rare-tokens", compact_when_sparse).startswith("pass")
+
+
 @pytest.mark.parametrize("case", ["B1", "B2"])
 def test_a_single_row_is_tested_by_itself(case: str) -> None:
     settings = replace(SMALL, small=100_000)
