@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from spectest.checks.result import CaseResult, Verdict
     from spectest.engine import Prepared, Tally
     from spectest.engine.experiment import Drafts
+    from spectest.stats import CellDeviation
 
     Draw = Callable[[int, float], Tally]
     Test = Callable[[Tally, float], StageTest]
@@ -43,6 +44,7 @@ _PIECE_ELEMENTS: Final = 60_000_000
 _PIECES: Final = 64
 _CONFIDENCE: Final = 0.999
 _SHOWN: Final = 5
+_LISTED: Final = 6
 _SMALLEST: Final = 1e-300
 
 
@@ -179,12 +181,31 @@ def explain(tests: LawTests, decision: Decision, counts: NDArray[np.int64]) -> s
         f"total variation {estimate:.4g} in [{low:.3g}, {high:.3g}]{where}, {counts.sum():,} samples, "
         f"p-value {said(decision.p_value)}"
     )
+    if where:
+        (worst,) = worst_cells(merge(counts, cells), probabilities, limit=1)
+        lines.append(f"{named(np.flatnonzero(cells == worst.index))}: {_seen(worst)}")
     lines += [
-        f"token {cell.index}: expected {cell.expected:,.1f}, observed {cell.observed:,} ({cell.z:+.1f} standard errors)"
+        f"token {cell.index}: {_seen(cell)}"
         for cell in worst_cells(counts, problem.target, limit=_SHOWN)
         if cell.observed != cell.expected
     ]
     return "\n".join(lines)
+
+
+def named(tokens: NDArray[np.int64]) -> str:
+    """Return a set of tokens, ids (k,) in ascending order, for a reader: whole if it has a shape or is small."""
+    if tokens.size == 1:
+        return f"token {tokens[0]}"
+    steps = np.unique(np.diff(tokens))
+    if steps.size == 1 and tokens.size > _LISTED:
+        every = "" if steps[0] == 1 else f", in steps of {steps[0]}"
+        return f"{tokens.size:,} tokens from {tokens[0]} to {tokens[-1]}{every}"
+    listed = ", ".join(map(str, tokens[:_LISTED]))
+    return f"tokens {listed}" if tokens.size <= _LISTED else f"{tokens.size:,} tokens ({listed}, … {tokens[-1]})"
+
+
+def _seen(cell: CellDeviation) -> str:
+    return f"expected {cell.expected:,.1f}, observed {cell.observed:,} ({cell.z:+.1f} standard errors)"
 
 
 def said(p_value: float) -> str:
