@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from spectest.checks.decision import FIRST_STAGE
-from spectest.stats import IndependenceResult, chi_squared_detectable, independence_test
+from spectest.stats import IndependenceResult, independence_detectable, independence_test
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -69,9 +69,7 @@ def pair_counts(left: NDArray[np.int64], right: NDArray[np.int64], vocab_size: i
 
 
 def pairs_detectable(law: NDArray[np.float64], pairs: int, context: Context) -> float:
-    """Return the total variation from the product law that `pairs` pairs of tokens of one `law` show.
-
-    It is that of a χ² test against the product law, which has more degrees of freedom than the independence test has.
-    """
-    cells = np.outer(law, law).ravel()
-    return chi_squared_detectable(cells, samples=max(1, pairs), alpha=FIRST_STAGE, beta=context.settings.beta / 2)
+    """Return the total variation from the product law that `pairs` pairs of tokens of one `law` show."""
+    values = int((law > 0).sum())
+    errors = {"alpha": FIRST_STAGE, "beta": context.settings.beta / 2}
+    return independence_detectable((values, values), samples=max(1, pairs), **errors) / 2

@@ -6,7 +6,7 @@ Pure numpy and scipy.special; imports nothing else of the project. Every test is
 
 from __future__ import annotations
 
-from spectest.stats.association import AssociationResult, association_test
+from spectest.stats.association import AssociationResult, association_detectable, association_samples, association_test
 from spectest.stats.binomial import (
     BinomialResult,
     Interval,
@@ -24,9 +24,14 @@ from spectest.stats.chi_squared import (
     chi_squared_tolerated,
 )
 from spectest.stats.deviation import CellDeviation, TotalVariation, total_variation_interval, worst_cells
-from spectest.stats.dispersion import DispersionResult, dispersion_test
+from spectest.stats.dispersion import DispersionResult, dispersion_detectable, dispersion_samples, dispersion_test
 from spectest.stats.evidence import evidence
-from spectest.stats.independence import IndependenceResult, independence_test
+from spectest.stats.independence import (
+    IndependenceResult,
+    independence_detectable,
+    independence_samples,
+    independence_test,
+)
 from spectest.stats.partitions import merge, partitions
 from spectest.stats.pooling import pool
 from spectest.stats.power import chi_squared_power, oracle_samples, scan_power
@@ -48,6 +53,8 @@ __all__ = [
     "TokenSet",
     "TotalVariation",
     "UnreachableDeviation",
+    "association_detectable",
+    "association_samples",
     "association_test",
     "binomial_detectable",
     "binomial_interval",
@@ -59,8 +66,12 @@ __all__ = [
     "chi_squared_test",
     "chi_squared_tolerated",
     "derive_seed",
+    "dispersion_detectable",
+    "dispersion_samples",
     "dispersion_test",
     "evidence",
+    "independence_detectable",
+    "independence_samples",
     "independence_test",
     "merge",
     "oracle_samples",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import gammaln, logsumexp
+from scipy.special import gammaln, logsumexp, ndtri
 
-from spectest.stats.validation import rate
+from spectest.stats.validation import fewest_samples, rate, whole
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -75,6 +76,57 @@ def association_test(left: ArrayLike, right: ArrayLike, *, alpha: float) -> Asso
     upper, lower = (float(np.exp(logsumexp(logs[tail]))) for tail in (support >= both, support <= both))
     p_value = min(1.0, 2 * min(upper, lower))
     return AssociationResult(phi, p_value, level, p_value <= level, total)
+
+
+def association_detectable(left: float, right: float, *, samples: int, alpha: float, beta: float) -> float:
+    """Return the smallest correlation φ, of either sign, that `association_test` finds with probability 1 - beta.
+
+    By the normal law of the number of times both happen, more widely spread where rare events attract each other; the
+    exact test may ask for one time more. 1.0 where less cannot be certified.
+
+    Args:
+        left: probability of the first event, in (0, 1).
+        right: probability of the second event, in (0, 1).
+        samples: pairs.
+        alpha: false-alarm rate.
+        beta: miss rate.
+
+    Raises:
+        ValueError: an argument is not as above.
+
+    Example:
+        >>> round(association_detectable(0.5, 0.5, samples=10_000, alpha=1e-6, beta=1e-3), 4)
+        0.0802
+    """
+    first, second = rate(left, name="left"), rate(right, name="right")
+    pairs = whole(samples, name="samples", least=1)
+    spread = math.sqrt(first * (1 - first) * second * (1 - second))
+    critical = -float(ndtri(rate(alpha, name="alpha") / 2)) / math.sqrt(pairs) + 1 / (pairs * spread)
+    missed = max(0.0, -float(ndtri(rate(beta, name="beta")))) / math.sqrt(pairs)
+    # The variance of the correlation found is at most (1 + κ φ)/N: φ = critical + missed √(1 + κ φ).
+    kappa = abs((1 - 2 * first) * (1 - 2 * second)) / spread
+    half = critical + missed**2 * kappa / 2
+    return min(1.0, half + math.sqrt(half**2 - critical**2 + missed**2))
+
+
+def association_samples(left: float, right: float, *, delta: float, alpha: float, beta: float) -> int:
+    """Return how many pairs `association_test` needs to find a correlation of `delta` with probability 1 - beta.
+
+    Args:
+        left: as in `association_detectable`.
+        right: as in `association_detectable`.
+        delta: the correlation |φ| to be found.
+        alpha: false-alarm rate.
+        beta: miss rate.
+
+    Raises:
+        UnreachableDeviation: more than 1e15 pairs would be needed.
+        ValueError: an argument is not as above.
+    """
+    size = rate(delta, name="delta")
+    return fewest_samples(
+        lambda pairs: association_detectable(left, right, samples=pairs, alpha=alpha, beta=beta), size
+    )
 
 
 def _events(values: ArrayLike, name: str) -> NDArray[np.bool_]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import special
 
-from spectest.stats.validation import rate
+from spectest.stats.noncentral import critical_value, noncentrality_for
+from spectest.stats.validation import fewest_samples, rate, whole
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -69,3 +71,46 @@ def independence_test(table: ArrayLike, *, alpha: float) -> IndependenceResult:
     bartlett = 1 + float(((1 / left).sum() - 1) * ((1 / right).sum() - 1)) / (6 * samples * dof)
     p_value = max(float(special.chdtrc(dof, statistic)), float(special.chdtrc(dof, ratio / bartlett)))
     return IndependenceResult(statistic, dof, p_value, level, p_value <= level, samples, int(seen.size))
+
+
+def independence_detectable(cells: tuple[int, int], *, samples: int, alpha: float, beta: float) -> float:
+    """Return the smallest dependence that `independence_test` finds with probability 1 - beta, whatever its shape.
+
+    Dependence is the root of the mean square contingency, φ = √Σ (p_ij − p_i p_j)² / (p_i p_j), between 0 and
+    √(min(R, C) − 1); total variation from the product law is at most φ/2. By the non-central chi-squared law, as good
+    as the level of the test: where expected counts are some hundred.
+
+    Args:
+        cells: (R, C), how many values either side takes, at least 2.
+        samples: pairs.
+        alpha: false-alarm rate.
+        beta: miss rate.
+
+    Raises:
+        ValueError: an argument is not as above.
+
+    Example:
+        >>> round(independence_detectable((4, 4), samples=20_000, alpha=1e-6, beta=1e-3), 4)
+        0.0656
+    """
+    rows, columns = (whole(size, name="cells", least=2) for size in cells)
+    dof = (rows - 1) * (columns - 1)
+    shift = noncentrality_for(critical_value(rate(alpha, name="alpha"), dof=dof), dof=dof, beta=rate(beta, name="beta"))
+    return math.sqrt(min(shift / whole(samples, name="samples", least=1), min(rows, columns) - 1))
+
+
+def independence_samples(cells: tuple[int, int], *, delta: float, alpha: float, beta: float) -> int:
+    """Return how many pairs `independence_test` needs to find a dependence φ of `delta` with probability 1 - beta.
+
+    Args:
+        cells: as in `independence_detectable`.
+        delta: the φ to be found.
+        alpha: false-alarm rate.
+        beta: miss rate.
+
+    Raises:
+        UnreachableDeviation: more than 1e15 pairs would be needed.
+        ValueError: an argument is not as above.
+    """
+    size = rate(delta, name="delta")
+    return fewest_samples(lambda pairs: independence_detectable(cells, samples=pairs, alpha=alpha, beta=beta), size)

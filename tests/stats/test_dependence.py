@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from spectest.stats import binomial_test, dispersion_test, independence_test
+from spectest.stats import (
+    association_detectable,
+    association_samples,
+    association_test,
+    binomial_test,
+    dispersion_detectable,
+    dispersion_samples,
+    dispersion_test,
+    independence_detectable,
+    independence_samples,
+    independence_test,
+)
 
 LAW = np.array([0.3, 0.25, 0.25, 0.2])
 BATCHES, SIZE, PAIRS = 400, 64, 20_000
@@ -110,3 +121,81 @@ def test_bad_arguments_are_named() -> None:
         dispersion_test([[3, 3], [3, 4]], alpha=0.1)
     with pytest.raises(ValueError, match="`alpha`"):
         dispersion_test([[3, 3], [3, 3]], alpha=2)
+
+
+# --- what they find, and how many samples it takes ------------------------------------------------------------------
+
+ALPHA, BETA, RUNS = 1e-4, 0.05, 400
+
+
+def _missed(missed: list[bool]) -> str:
+    share = binomial_test(sum(missed), len(missed), BETA, alpha=1e-9, alternative="greater")
+    return "too often" if share.rejected else "as promised"
+
+
+@pytest.mark.parametrize("marginals", [(0.5, 0.5), (0.2, 0.7), (0.05, 0.1)])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_association_is_found_as_promised(marginals: tuple[float, float], sign: int) -> None:
+    left, right = marginals
+    most = min(left, right) - left * right if sign > 0 else min(left * right, (1 - left) * (1 - right))
+    spread = (left * (1 - left) * right * (1 - right)) ** 0.5
+    phi = 0.4 * most / spread
+    need = association_samples(left, right, delta=phi, alpha=ALPHA, beta=BETA)
+    assert association_detectable(left, right, samples=need, alpha=ALPHA, beta=BETA) <= phi
+    assert association_detectable(left, right, samples=need - 1, alpha=ALPHA, beta=BETA) > phi
+    both = left * right + sign * phi * spread
+    joint = np.array([both, left - both, right - both, 1 - left - right + both])
+
+    def missed(samples: int) -> str:
+        pairs = _rng().choice(4, size=(RUNS // 2, samples), p=joint)
+        return _missed([not association_test(p < 2, p % 2 == 0, alpha=ALPHA).rejected for p in pairs])
+
+    assert missed(need) == "as promised"
+    assert missed(need // 2) == "too often"
+
+
+@pytest.mark.parametrize("cells", [(2, 2), (4, 4), (3, 6)])
+def test_dependence_is_found_as_promised(cells: tuple[int, int]) -> None:
+    generator, phi = _rng(), 0.05
+    left, right = (generator.dirichlet(np.full(size, 20.0)) for size in cells)
+    product = np.outer(left, right)
+    wrong = generator.standard_normal(cells)
+    wrong -= wrong.mean(axis=1, keepdims=True)
+    wrong -= wrong.mean(axis=0)  # the laws of both sides stay as they are
+    joint = product + phi * wrong / np.sqrt((wrong**2 / product).sum())
+    need = independence_samples(cells, delta=phi, alpha=ALPHA, beta=BETA)
+    assert independence_detectable(cells, samples=need, alpha=ALPHA, beta=BETA) <= phi
+    assert independence_detectable(cells, samples=need - 1, alpha=ALPHA, beta=BETA) > phi
+
+    def missed(samples: int) -> str:
+        tables = generator.multinomial(samples, joint.ravel(), size=RUNS).reshape(RUNS, *cells)
+        return _missed([not independence_test(table, alpha=ALPHA).rejected for table in tables])
+
+    assert missed(need) == "as promised"
+    assert missed(need // 2) == "too often"
+
+
+@pytest.mark.parametrize("size", [16, 64])
+def test_dispersion_is_found_as_promised(size: int) -> None:
+    """Rows that come in pairs of equal ones: twice the dispersion."""
+    need = dispersion_samples(LAW, size=size, ratio=2, alpha=ALPHA, beta=BETA)
+    assert dispersion_detectable(LAW, size=size, batches=need, alpha=ALPHA, beta=BETA) <= 2
+    assert dispersion_detectable(LAW, size=size, batches=need - 1, alpha=ALPHA, beta=BETA) > 2
+
+    def missed(batches: int) -> str:
+        counts = 2 * _rng().multinomial(size // 2, LAW, size=(RUNS, batches))
+        return _missed([not dispersion_test(each, alpha=ALPHA).rejected for each in counts])
+
+    assert missed(need) == "as promised"
+    assert missed(need // 2) == "too often"
+
+
+def test_designs_of_dependence_refuse_what_makes_no_sense() -> None:
+    errors = {"alpha": ALPHA, "beta": BETA}
+    with pytest.raises(ValueError, match="cells"):
+        independence_detectable((1, 4), samples=10, **errors)
+    with pytest.raises(ValueError, match="left"):
+        association_detectable(0.0, 0.5, samples=10, **errors)
+    with pytest.raises(ValueError, match="above 1"):
+        dispersion_samples(LAW, size=16, ratio=1, **errors)
+    assert dispersion_detectable([1.0], size=16, batches=10, **errors) == np.inf

@@ -72,6 +72,21 @@ def rrs_float32(target_probs: Tensor, draft_probs: Tensor, draft_token_ids: Tens
 
 
 @control()
+@selector(dtype="bfloat16", scheme="recursive_rejection")
+def rrs_bfloat16(target_probs: Tensor, draft_probs: Tensor, draft_token_ids: Tensor, generator: Generator) -> Tensor:
+    """Handed bfloat16, of which no law sums to 1: renormalised in double precision before anything is compared."""
+    p, q = target_probs.double(), draft_probs.double()
+    return rrs_dense(_normalised(p, p), _normalised(q, q), draft_token_ids, generator)
+
+
+@control()
+@selector(dtype="float16", scheme="recursive_rejection", tolerance=0.01)
+def rrs_float16(target_probs: Tensor, draft_probs: Tensor, draft_token_ids: Tensor, generator: Generator) -> Tensor:
+    """Handed float16 and taken as it is: off by what the sums are short of 1, which it declares."""
+    return rrs_dense(target_probs.float(), draft_probs.float(), draft_token_ids, generator)
+
+
+@control()
 @selector(drafting="independent", scheme="recursive_rejection")
 def rrs_independent(target_probs: Tensor, draft_probs: Tensor, draft_token_ids: Tensor, generator: Generator) -> Tensor:
     """Recursive rejection against n different drafters, in order."""
