@@ -29,9 +29,9 @@ class Deadline:
 
     def failed(self) -> None:
         """Bring the end forward, unless a budget was asked for: something has failed."""
-        if not self._fixed:
-            self._nearer = True
-            self.at = min(self.at, time.monotonic() + AFTER_FAILURE)
+        soon = time.monotonic() + AFTER_FAILURE
+        if not self._fixed and soon < self.at:
+            self._nearer, self.at = True, soon
 
     def left(self) -> float:
         """Return the seconds that are left."""
