@@ -15,6 +15,7 @@ from spectest.calibration.exact import on_exact_tallies
 from spectest.declaration import Declaration
 from spectest.engine import Call, Experiment, Tally, prepare
 from spectest.runner.config import configure
+from spectest.stats import binomial_test
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,3 +149,13 @@ def test_controls_on_exact_tallies(name: str) -> None:
     """A run at the default α, twenty seeds: one false alarm in all has a probability of a few in ten thousand."""
     found = [on_exact_tallies(Task(name, seed=SEED + k)) for k in range(20)]
     assert [one for one in found if one.cases] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("drafting", ["with_replacement", "without_replacement", "independent"])
+def test_the_level_of_a_whole_run(drafting: str) -> None:
+    """At 30 % it shows: what a run promises for one in a million cannot be counted, the same α at work can."""
+    runs, level = 60, 0.3
+    declaration = Declaration(drafting=drafting, scheme="recursive_rejection")
+    alarms = [bool(false_alarms(declaration, configure(seed=SEED + k, alpha=level))) for k in range(runs)]
+    assert not binomial_test(sum(alarms), runs, level, alpha=1e-6, alternative="greater").rejected, (SEED, sum(alarms))
