@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 
 _DIMENSIONS: Final = 3  # of draft_probs (B, n, V)
-#: Tuples of drafts that one call enumerates, over all its problems: some ten seconds.
-_TUPLES_A_CALL: Final = 20_000_000
+#: Tuples of drafts that one call enumerates, over all its problems: a few seconds for each million.
+_TUPLES_A_CALL: Final = 2_000_000
 
 
 class PlannedScheme(Scheme):
