@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from spectest.checks.edge_problems import (
-    FULL_SIZE_EDGES,
     NEED_SEVERAL_DRAFTS,
     SPARSE,
     edge_names,
     edge_problem,
+    full_size,
     sparse_vocab,
 )
 from spectest.checks.judging import judge_law, sample_law
@@ -43,7 +43,7 @@ class Edge:
         """See `Check`."""
         if case == SPARSE:
             return _samples(case, settings) * sparse_vocab(settings) / 100
-        return 60 / settings.delta**2 / 4 if case in FULL_SIZE_EDGES else _samples(case, settings)
+        return 60 / settings.delta**2 / 4 if full_size(case, settings) else _samples(case, settings)
 
     def applies(self, case: str, declaration: Declaration) -> bool:
         """See `Check`; with one draft two of them say nothing of their own."""
@@ -56,7 +56,7 @@ class Edge:
         def draw(stage: int, level: float) -> Tally:
             del level
             samples = _samples(case, context.settings)
-            if case in FULL_SIZE_EDGES:
+            if full_size(case, context.settings):
                 samples = law_samples(prepared.problem, context.settings, stage, context.declaration.tolerance)
             return sample_law(context, prepared, samples, (self.name, case), stage)
 

@@ -25,6 +25,16 @@ def _pad(values: tuple[float, ...]) -> Law:
     return np.array(values, dtype=np.float64)
 
 
+_APART: Final = 0.009
+
+
+def _close(size: int) -> tuple[Law, Law]:
+    """Return laws `_APART` in total variation: a draft taken for the target within one per cent is none."""
+    draft = 1.0 + np.arange(size) % 5
+    target = draft * (1 + 2 * _APART * np.where(np.arange(size) % 2, 1, -1))
+    return target / target.sum(), draft / draft.sum()
+
+
 #: name -> (target, draft) before the permutation. Each is an ordinary problem that some implementation got wrong.
 _EDGES: Final[dict[str, Callable[[], tuple[Law, Law]]]] = {
     "one-hot-target": lambda: (_pad((0, 0, 1, 0, 0)), _pad((0.1, 0.3, 0.2, 0.3, 0.1))),
@@ -49,13 +59,14 @@ _EDGES: Final[dict[str, Callable[[], tuple[Law, Law]]]] = {
     "late-rounds": lambda: (_pad((0.1, 0.32, 0.25, 0.33)), _pad((0.55, 0.02, 0.22, 0.21))),
     "rare-tokens": lambda: (np.append(np.full(6, 0.165), np.full(24, 0.01 / 24)), np.full(30, 1 / 30)),
     "nearly-equal": lambda: (_pad((0.25, 0.25, 0.25, 0.25)), _pad((0.2501, 0.2499, 0.2502, 0.2498))),
+    "close": lambda: _close(40),
     "tiny-masses": lambda: (_pad((0.6, 0.4, 1e-30, 1e-300)), _pad((0.3, 0.7, 1e-300, 1e-30))),
     "one-token": lambda: (_pad((1.0,)), _pad((1.0,))),
     "one-draft": lambda: (_pad((0.35, 0.1, 0.25, 0.3)), _pad((0.1, 0.4, 0.3, 0.2))),
 }
-#: Edges that are tested with a main problem's sample size: implementations special-case the first two, and in the third
-#: the coins of the second and third round of rejection decide more often than on any main problem.
-FULL_SIZE_EDGES: Final = frozenset({"equal", "ties", "late-rounds"})
+#: Edges that are tested with a main problem's sample size: implementations special-case the first three, and in the
+#: last the coins of the second and third round of rejection decide more often than on any main problem.
+FULL_SIZE_EDGES: Final = frozenset({"equal", "ties", "close", "late-rounds"})
 NEED_SEVERAL_DRAFTS: Final = frozenset({"one-draft", "late-rounds"})
 #: The wide one: as after top-k, the few tokens' ids are scattered over the largest vocabulary asked for, at least 1009.
 SPARSE: Final = "sparse"
@@ -71,6 +82,11 @@ def _sparse(vocab_size: int, generator: np.random.Generator) -> tuple[Law, Law]:
     offered = logits[-_OFFERED:] + 0.8 * generator.standard_normal(_OFFERED)
     draft[logits.size - _OFFERED : logits.size] = softmax(offered)
     return target, draft
+
+
+def full_size(name: str, settings: Settings) -> bool:
+    """Return whether an edge is tested with a main problem's sample; not where it can hide no deviation of δ."""
+    return name in FULL_SIZE_EDGES and (name != "close" or settings.delta < _APART)
 
 
 def sparse_vocab(settings: Settings) -> int:

@@ -13,6 +13,7 @@ from spectest.checks.pairs import pairs_detectable
 from spectest.checks.problems import build
 from spectest.engine import Experiment
 from spectest.engine.executor import rows_allowed
+from spectest.problem import Problem
 from spectest.stats import association_test, binomial_interval, binomial_test, suspicious_lags, suspicious_pairs
 
 if TYPE_CHECKING:
@@ -35,6 +36,11 @@ _WIDE: Final = "wide"
 _WIDE_ROWS: Final = 16
 _WIDE_CALLS: Final = 1 / 25
 _WIDE_VOCAB: Final = 32_003
+#: In `mixed` a third of the rows have a one-hot target: noise may be drawn for the others alone.
+_MIXED: Final = "mixed"
+_MIXED_ROWS: Final = 64
+_MIXED_CALLS: Final = 1 / 2
+_DECIDED: Final = 1 / 3
 _FEWEST_CALLS: Final = 8
 _UNDRAFTED: Final = 12  # tokens that only come from the final draw
 _CANDIDATES: Final = 64
@@ -60,7 +66,7 @@ class Streams:
     With equal drafts, rows that share noise give equal answers, not slightly dependent ones. The first half of the
     calls names suspects (lags up to four calls, pairs of rows), the second half tests them: thousands are looked at
     for the price of a few. And no two calls may agree on more rows than chance has them agree. `wide`: the same at
-    tens of thousands of tokens, where kernels draw in other ways.
+    tens of thousands of tokens, where kernels draw in other ways. `mixed`: the same of rows between one-hot ones.
     """
 
     name = "streams"
@@ -71,7 +77,7 @@ class Streams:
     def cases(self, settings: Settings) -> tuple[str, ...]:
         """See `Check`."""
         del settings
-        return (*(f"B{rows}" for rows in _CASES), _WIDE)
+        return (*(f"B{rows}" for rows in _CASES), _MIXED, _WIDE)
 
     def cost(self, case: str, settings: Settings) -> float:
         """See `Check`."""
@@ -88,11 +94,20 @@ class Streams:
         if case == _WIDE:
             rows = rows_allowed(rows, size * context.declaration.n_drafts)
         prepared, ids = _same_everywhere(context, size)
+        problems: tuple[Prepared, ...] = (prepared,)
+        pattern, undecided = None, np.arange(rows)
+        if case == _MIXED:
+            problems = (prepared, _decided(prepared, ids, context))
+            pattern = (np.random.default_rng(context.seed(self.name, case)).random(rows) < _DECIDED).astype(np.int64)
+            undecided = np.flatnonzero(pattern == 0)
 
         def draw(stage: int, level: float) -> Tally:
             del level
             samples, seed = rows * _calls(case, context.settings), context.seed(self.name, case, stage)
-            return context.sample(Experiment((prepared,), grown(samples, stage), seed, keep=True, rows=rows, ids=ids))
+            how = Experiment(problems, grown(samples, stage), seed, pattern=pattern, keep=True, rows=rows, ids=ids)
+            tally = context.sample(how)
+            tally.outputs = tally.outputs[:, undecided]
+            return tally
 
         def halves(tally: Tally) -> tuple[Events, Events]:
             events = _events(tally.outputs, ids)
@@ -102,12 +117,14 @@ class Streams:
         tests: dict[str, Callable[[Tally, float], StageTest]] = {
             "lags": lambda tally, level: _lags(*halves(tally), level),
         }
+        if case == _MIXED:  # what is left of a call is no stretch of rows
+            del tests["lags"]
         if rows > 1:
-            tests["pairs of rows"] = lambda tally, level: _pairs(*halves(tally), level)
+            tests["pairs of rows"] = lambda tally, level: _pairs(*halves(tally), undecided, level)
         if rows > 1 and case != _WIDE:  # there no token comes out often
             tests["repeated calls"] = lambda tally, level: _repeats(tally.outputs, level)
         decision = decide(context.alpha, tests, draw)
-        samples = decision.tallies[0].samples
+        samples = decision.tallies[0].outputs.size
         delta = pairs_detectable(np.array([0.5, 0.5]), samples // 4, context)
         found: tuple[Verdict, str] = (
             "pass",
@@ -121,11 +138,14 @@ class Streams:
 
 def _shape(case: str, settings: Settings) -> tuple[int, int]:
     """Return the rows of a call, and the tokens; 0 for a few."""
-    return (_WIDE_ROWS, max(_WIDE_VOCAB, *settings.vocab)) if case == _WIDE else (int(case[1:]), 0)
+    if case == _WIDE:
+        return _WIDE_ROWS, max(_WIDE_VOCAB, *settings.vocab)
+    return (_MIXED_ROWS if case == _MIXED else int(case[1:])), 0
 
 
 def _calls(case: str, settings: Settings) -> int:
-    part = _WIDE_CALLS if case == _WIDE else _CASES[int(case[1:])]
+    special = {_WIDE: _WIDE_CALLS, _MIXED: _MIXED_CALLS}
+    part = special[case] if case in special else _CASES[int(case[1:])]
     return max(_FEWEST_CALLS, round(settings.calls * part))
 
 
@@ -149,6 +169,13 @@ def _same_everywhere(context: Context, size: int) -> tuple[Prepared, NDArray[np.
     expected = problem.draft_rows[np.arange(problem.n_drafts), candidates]
     ids: NDArray[np.int64] = candidates[int(expected.sum(axis=1).argmax())]
     return prepared, ids
+
+
+def _decided(prepared: Prepared, ids: NDArray[np.int64], context: Context) -> Prepared:
+    """Return the same problem with all of the target on the first draft: its rows need no noise."""
+    given = prepared.problem
+    target = np.eye(given.vocab_size)[ids[0]]
+    return context.prepare(Problem(target, given.draft, given.n_drafts, given.drafting, name="one-hot"))[0]
 
 
 def _events(outputs: NDArray[np.int64], ids: NDArray[np.int64]) -> Events:
@@ -179,17 +206,21 @@ def _in_calls(lag: int, rows: int) -> str:
     return f" ({calls} calls{f' and {rest} rows' if rest else ', the same row'})"
 
 
-def _pairs(first: Events, second: Events, level: float) -> Suspicion:
-    """Test on the second half of the calls the pairs of rows that agree most in the first: the best, and an eighth."""
+def _pairs(first: Events, second: Events, places: NDArray[np.int64], level: float) -> Suspicion:
+    """Test on the second half of the calls the pairs of rows that agree most in the first: the best, and an eighth.
+
+    `places` are the rows' own in a call.
+    """
     pairs = suspicious_pairs(first)
     found = []
     for count in {1, max(1, len(pairs) // _SHARE_OF_PAIRS)}:
         left, right = pairs[:count].T
+        one, other = places[left[0]], places[right[0]]
         for event in second:
             result = association_test(event[:, left].ravel(), event[:, right].ravel(), alpha=level)
-            what = f"rows {left[0]} and {right[0]} depend on each other"
+            what = f"rows {one} and {other} depend on each other"
             if count > 1:
-                what = f"{count} pairs of rows, such as {left[0]} and {right[0]}, depend on each other"
+                what = f"{count} pairs of rows, such as {one} and {other}, depend on each other"
             found.append((result.p_value, what))
     return _worst(found, level)
 

@@ -12,7 +12,7 @@ from scipy import stats
 from spectest import Problem
 from spectest.checks.base import Context, Settings, Shared
 from spectest.checks.decision import FIRST_STAGE, decide, grown, stage_levels
-from spectest.checks.judging import early_stop, named
+from spectest.checks.judging import early_stop
 from spectest.checks.law import Law
 from spectest.checks.laws import law_samples, law_tests
 from spectest.engine import SelectorRaised, Tally
@@ -20,7 +20,7 @@ from spectest.stats import chi_squared_detectable, chi_squared_test
 from tests.checks.bench import ALPHA, SMALL, drawn, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -391,29 +391,3 @@ def test_a_shared_fault_is_everybodys() -> None:
             shared.get(("V5", 0), draw)
     assert len(calls) == 1
     assert SMALL.alpha > 0
-
-
-def test_a_failing_part_of_a_wide_vocabulary_is_named() -> None:
-    """Its ids, what was expected and what was seen, before the single tokens."""
-    problem = problem_of(2_900)
-
-    def scarce(law: NDArray[np.float64]) -> NDArray[np.float64]:
-        wrong = np.where(np.arange(law.size) >= 2048, 0.7 * law, law)
-        return np.asarray(wrong / wrong.sum())
-
-    detail = run("law", "mine", drawn(law=scarce), replace(QUICK, problem=problem)).detail
-    assert "852 tokens from 2048 to 2899: expected" in detail
-
-
-@pytest.mark.parametrize(
-    ("tokens", "name"),
-    [
-        ([7], "token 7"),
-        ([3, 4], "tokens 3, 4"),
-        (range(32, 96), "64 tokens from 32 to 95"),
-        (range(5, 320, 32), "10 tokens from 5 to 293, in steps of 32"),
-        ([1, 2, 4, 8, 16, 32, 64, 128], "8 tokens (1, 2, 4, 8, 16, 32, … 128)"),
-    ],
-)
-def test_sets_of_tokens_are_named(tokens: Sequence[int], name: str) -> None:
-    assert named(np.array(list(tokens))) == name

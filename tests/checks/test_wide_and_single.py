@@ -80,6 +80,32 @@ def test_rows_that_share_noise_only_at_a_wide_vocabulary() -> None:
     assert verdict("streams", "wide", controls.rrs_dense, settings).startswith("pass")
 
 
+def noise_of_random_rows(p: Tensor, q: Tensor, x: Tensor, generator: torch.Generator) -> Tensor:
+    """Noise is drawn for the rows that are not one-hot, and read by the row's place, modulo."""
+    drawn = max(1, int((p.max(1).values < 1).sum()))
+    coins = toss(x[:drawn], generator)
+    return verify(p, q, x, coins[torch.arange(len(p)) % drawn])
+
+
+def test_rows_that_share_noise_only_beside_one_hot_ones() -> None:
+    settings = replace(SMALL, calls=800)
+    assert "depend on each other" in verdict("streams", "mixed", noise_of_random_rows, settings)
+    assert verdict("streams", "B64", noise_of_random_rows, settings).startswith("pass")
+    assert verdict("streams", "mixed", controls.rrs_dense, settings).startswith("pass")
+
+
+def draft_taken_when_close(p: Tensor, q: Tensor, x: Tensor, generator: torch.Generator) -> Tensor:
+    """The first draft is as good as the target, where the laws are within one per cent and tokens are many."""
+    close = ((p - q[:, 0]).clamp(min=0).sum(1) < 0.01) & (p.gather(1, x[:, :1])[:, 0] > 0) & (p.shape[1] > 32)
+    return torch.where(close, x[:, 0], verify(p, q, x, toss(x, generator)))
+
+
+def test_a_draft_that_is_nearly_the_target_is_not_it() -> None:
+    settings = replace(SMALL, delta=3e-3)
+    assert verdict("edge", "close", draft_taken_when_close, settings).startswith("fail")
+    assert verdict("edge", "close", controls.rrs_dense, settings).startswith("pass")
+
+
 def test_a_plan_that_is_stale_only_at_a_wide_vocabulary() -> None:
     assert verdict("memory", "wide", StaleWhenWide()).startswith("fail")
     assert verdict("memory", "shapes", StaleWhenWide()).startswith("pass")
